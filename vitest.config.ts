@@ -1,10 +1,16 @@
 /**
  * Test projects. `node`: everything that runs in Node, kernels (through Dawn) included. `page`: the built page in
- * a real Chromium. `soak`: long runs, asked for with `npm run soak`. scripts/test.mjs runs them with the
- * environment they need (Vulkan driver, Chromium path); see there.
+ * a real Chromium. `soak`: long runs, asked for with `npm run soak`. `npm test` (scripts/test.mjs) runs all but the
+ * last.
+ *
+ * The Vulkan driver for Dawn is chosen here, so that `npx vitest run test/ops/x.test.ts` works as it stands: test
+ * files run in forked processes, which inherit this process's environment.
  */
 import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { findVulkan } from './scripts/environment.mjs';
+
+Object.assign(process.env, (await findVulkan({ adapter: process.env.TABDIT_ADAPTER })).env);
 
 // Suites that need the shared fixtures register nothing where those are absent (test/helpers/fixtures.ts), which
 // may leave a file without a test. Where they are present such a file is a mistake and fails.
