@@ -10,8 +10,17 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { findVulkan, projectRoot } from '../scripts/environment.mjs';
 
 const cacheFolder = join(projectRoot, '.cache');
@@ -47,31 +56,30 @@ async function bundle() {
   if (existsSync(path)) return path;
   const { build } = await import('esbuild');
   mkdirSync(cacheFolder, { recursive: true });
-  // Written under a name of its own first: two commands may start at the same time.
-  const folder = join(cacheFolder, `bundle-${process.pid}`);
-  const name = path.slice(cacheFolder.length + 1);
-  try {
-    await build({
-      entryPoints: [join(projectRoot, 'src/cli/main.ts')],
-      outfile: join(folder, name),
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      external: ['webgpu'],
-      sourcemap: true,
-      keepNames: true,
-      logLevel: 'error',
-      // CommonJS packages in the bundle ask for Node's own modules through `require`.
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
-    });
-    renameSync(join(folder, `${name}.map`), `${path}.map`);
-    renameSync(join(folder, name), path);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  const { outputFiles } = await build({
+    entryPoints: [join(projectRoot, 'src/cli/main.ts')],
+    outfile: path,
+    write: false,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    external: ['webgpu'],
+    sourcemap: true,
+    keepNames: true,
+    logLevel: 'error',
+    // CommonJS packages in the bundle ask for Node's own modules through `require`.
+    banner: {
+      js: "import { createRequire as requireFor } from 'node:module'; const require = requireFor(import.meta.url);",
+    },
+  });
+  // Written under another name first (two commands may start at the same time), the map before what names it.
+  for (const file of outputFiles.sort((a, b) => b.path.length - a.path.length)) {
+    const part = `${file.path}.${process.pid}.part`;
+    writeFileSync(part, file.contents);
+    renameSync(part, file.path);
   }
+  const name = basename(path);
   for (const old of readdirSync(cacheFolder)) {
     const stale = /^tabdit-[0-9a-f]{16}\.mjs(\.map)?$/.test(old) && !old.startsWith(name);
     const age = Date.now() - (statSync(join(cacheFolder, old), { throwIfNoEntry: false })?.mtimeMs ?? 0);
