@@ -183,6 +183,9 @@ function canAptInstall() {
   );
 }
 
+/** Whether installing has been tried and has failed in this process: once is enough. */
+let installFailed = false;
+
 /**
  * Finds a Chromium, Chrome or Edge: the one named by CHROMIUM, an installed one, one in Playwright's cache. With
  * `install`, gets one when there is none (Playwright's build; as root on Debian or Ubuntu also the system package)
@@ -202,7 +205,7 @@ export async function findChromium({ install = false, say = noSay } = {}) {
   const working = here.find(({ path }) => starts(path));
   if (working) return working;
 
-  if (install) {
+  if (install && !installFailed) {
     say('No Chromium found: installing the one of Playwright (playwright-core install chromium).');
     const cli = join(projectRoot, 'node_modules', 'playwright-core', 'cli.js');
     if (existsSync(cli) && (await succeeds(process.execPath, [cli, 'install', 'chromium']))) {
@@ -219,6 +222,7 @@ export async function findChromium({ install = false, say = noSay } = {}) {
         if (installed) return installed;
       }
     }
+    installFailed = true;
   }
   throw new Error(
     'Chromium: one must be installed: none was found. Install Chromium or Google Chrome (Debian: apt-get install ' +

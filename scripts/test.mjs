@@ -208,6 +208,7 @@ async function prepareVulkan() {
       return { ...vulkan.env, TABDIT_ADAPTER: adapter };
     }
     problem = probe.problem ?? '';
+    if (vulkan.problem !== undefined) break;
   }
   fail('adapter', `kernel tests need a WebGPU adapter in Node: Dawn gives none: ${problem}`);
   return {};
