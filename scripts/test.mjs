@@ -230,9 +230,8 @@ async function main() {
   const start = performance.now();
   mkdirSync(reportFolder, { recursive: true });
   const needsVulkan = wants('unit') || wants('kernels') || wants('soak');
-  // Chromium first: where it gets installed it brings the Vulkan driver along.
-  const chromium =
-    wants('page') || (needsVulkan && process.platform === 'linux') ? await prepareChromium() : {};
+  // Chromium first: where it gets installed it brings a Vulkan driver along.
+  const chromium = wants('page') ? await prepareChromium() : {};
   const env = { ...chromium, ...(needsVulkan ? await prepareVulkan() : {}) };
 
   if (wants('types')) await runCheck('types', 'typescript/bin/tsc', ['--noEmit']);
