@@ -1,0 +1,223 @@
+/**
+ * linear: y[b] = epilogue(scale * A[b] W[b]), the matrix product behind every projection and its gradients.
+ *
+ *   A  [b, M, K] row-major, or [b, K, M] when `transA` (weight gradients)
+ *   W  'nk': [b, N, K] as torch stores Linear weights; 'kn': [b, K, N] (experts, and input gradients); f32 or f16
+ *   y  [b, M, N]
+ *
+ * Epilogue, in this order; every part is optional and structural:
+ *   v = acc * scale + bias[n];  pre = v;  v = act(v);  v = silu(s[m, n]) * v;
+ *   v = residual[m mod residualRows, n] + gate[rows[m / tokens], n] * v;  y = v, or y += v when `accumulate`
+ *
+ * Workgroups of 8 x 8 threads make tiles of 8 rm x 8 rn outputs; each thread rm x rn of them in registers. Both
+ * operands are staged in workgroup memory with K outermost, four M (or N) values to a vec4, so the inner loop reads
+ * vec4s and the ragged edges are zero. Sums run over K in order: results do not depend on the tile's neighbours.
+ */
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { activationText, type Activation } from './lib/activations';
+import { guardedLoad, guardedStore, unroll } from './lib/text';
+
+export interface LinearVariant {
+  readonly transA: boolean;
+  readonly layout: 'nk' | 'kn';
+  /** Rows of A (its contiguous axis) can be read four wide. */
+  readonly wideA: boolean;
+  readonly wideW: boolean;
+  /** Rows of y, and of everything the epilogue reads, can be accessed four wide. */
+  readonly wideY: boolean;
+  /** Outputs per thread: 1, 4 or 8 rows; 4 or 8 columns. */
+  readonly rm: 1 | 4 | 8;
+  readonly rn: 4 | 8;
+  /** K values staged at a time, a multiple of 4. */
+  readonly tk: number;
+  readonly act: Activation;
+  readonly bias: boolean;
+  readonly residual: boolean;
+  readonly gate: boolean;
+  readonly gateRows: boolean;
+  readonly siluGate: boolean;
+  readonly savePre: boolean;
+  readonly accumulate: boolean;
+}
+
+/** Stages a 4 x 4 block whose rows are contiguous along K: transposed on the way. */
+function stageTransposed(tile: string, width: number, read: string): string {
+  return `
+      let r0 = ${read.replaceAll('ROW', '0u')};
+      let r1 = ${read.replaceAll('ROW', '1u')};
+      let r2 = ${read.replaceAll('ROW', '2u')};
+      let r3 = ${read.replaceAll('ROW', '3u')};
+      ${tile}[bk * ${width}u + bm / 4u] = vec4<f32>(r0.x, r1.x, r2.x, r3.x);
+      ${tile}[(bk + 1u) * ${width}u + bm / 4u] = vec4<f32>(r0.y, r1.y, r2.y, r3.y);
+      ${tile}[(bk + 2u) * ${width}u + bm / 4u] = vec4<f32>(r0.z, r1.z, r2.z, r3.z);
+      ${tile}[(bk + 3u) * ${width}u + bm / 4u] = vec4<f32>(r0.w, r1.w, r2.w, r3.w);`;
+}
+
+/** Stages a 4 x 4 block whose rows are contiguous along M or N: as it is. */
+function stageDirect(tile: string, width: number, read: string): string {
+  return unroll(4, (row) => `      ${tile}[(bk + ${row}u) * ${width}u + bm / 4u] = ${read.replaceAll('ROW', `${row}u`)};`);
+}
+
+export function linearShader(v: LinearVariant, header: string): string {
+  const tm = v.rm * 8;
+  const tn = v.rn * 8;
+  const aWidth = tm / 4;
+  const wWidth = tn / 4;
+  const kBlocks = v.tk / 4;
+  const stageA = v.transA
+    ? stageDirect('aTile', aWidth, 'stripA(xBase, k0 + bk + ROW, u.k, row0 + bm, u.m)')
+    : stageTransposed('aTile', aWidth, 'stripA(xBase, row0 + bm + ROW, u.m, k0 + bk, u.k)');
+  const stageW =
+    v.layout === 'kn'
+      ? stageDirect('wTile', wWidth, 'stripW(wBase, k0 + bk + ROW, u.k, col0 + bm, u.n)')
+      : stageTransposed('wTile', wWidth, 'stripW(wBase, col0 + bm + ROW, u.n, k0 + bk, u.k)');
+  const columns = v.rn / 4;
+  const aRead =
+    v.rm === 1
+      ? `    let a0 = aTile[kk * ${aWidth}u + (lid.y >> 2u)][lid.y & 3u];`
+      : unroll(v.rm / 4, (i) => `    let a${i} = aTile[kk * ${aWidth}u + lid.y * ${v.rm / 4}u + ${i}u];`);
+  const wRead = unroll(columns, (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`);
+  const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'[r % 4]}`);
+  const products = unroll(v.rm * columns, (i) => {
+    const r = Math.floor(i / columns);
+    return `    acc${r}_${i % columns} += ${lane(r)} * w${i % columns};`;
+  });
+  const finish = unroll(v.rm * columns, (i) => {
+    const r = Math.floor(i / columns);
+    const j = i % columns;
+    return `  finish(wid.z, row0 + lid.y * ${v.rm}u + ${r}u, col0 + lid.x * ${v.rn}u + ${j * 4}u, acc${r}_${j});`;
+  });
+  return wgsl`${header}
+${activationText(v.act)}
+${guardedLoad('x', v.wideA)}
+${guardedLoad('w', v.wideW)}
+${guardedStore('y', v.wideY)}
+#if ${v.bias}
+${guardedLoad('bias', v.wideY)}
+#endif
+#if ${v.residual}
+${guardedLoad('residual', v.wideY)}
+#endif
+#if ${v.gate}
+${guardedLoad('gate', v.wideY)}
+#endif
+#if ${v.siluGate}
+${guardedLoad('silu', v.wideY)}
+#endif
+#if ${v.savePre}
+${guardedStore('pre', v.wideY)}
+#endif
+#if ${v.accumulate}
+${guardedLoad('y', v.wideY)}
+#endif
+
+const threads = 64u;
+var<workgroup> aTile: array<vec4<f32>, ${v.tk * aWidth}>;
+var<workgroup> wTile: array<vec4<f32>, ${v.tk * wWidth}>;
+
+// four elements of row 'row' of a matrix with 'rows' rows of 'width' elements; outside it 0
+fn stripA(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> {
+  if (row >= rows || column >= width) { return vec4<f32>(0.0); }
+  return readX(base + row * width + column, width - column);
+}
+fn stripW(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> {
+  if (row >= rows || column >= width) { return vec4<f32>(0.0); }
+  return readW(base + row * width + column, width - column);
+}
+
+fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
+  if (row >= u.m || column >= u.n) { return; }
+  let left = u.n - column;
+  let at = (batch * u.m + row) * u.n + column;
+  var value = sum * u.scale;
+#if ${v.bias}
+  value += readBias(column, left);
+#endif
+#if ${v.savePre}
+  writePre(at, left, value);
+#endif
+  value = activate4(value);
+#if ${v.siluGate}
+  let s = readSilu(at, left);
+  value *= s / (1.0 + exp(-clamp(s, vec4<f32>(-80.0), vec4<f32>(80.0))));
+#endif
+#if ${v.gate}
+#if ${v.gateRows}
+  let sample = loadRows(row / u.tokens);
+#else
+  let sample = row / u.tokens;
+#endif
+  value *= readGate(sample * u.n + column, left);
+#endif
+#if ${v.residual}
+  value += readResidual((row % u.residualRows) * u.n + column, left);
+#endif
+#if ${v.accumulate}
+  value += readY(at, left);
+#endif
+  writeY(at, left, value);
+}
+
+@compute @workgroup_size(8, 8)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row0 = wid.y * ${tm}u;
+  let col0 = wid.x * ${tn}u;
+  let xBase = wid.z * u.m * u.k;
+  let wBase = wid.z * u.wBatch;
+${unroll(v.rm * columns, (i) => `  var acc${Math.floor(i / columns)}_${i % columns} = vec4<f32>(0.0);`)}
+  for (var k0 = 0u; k0 < u.k; k0 += ${v.tk}u) {
+    for (var block = thread; block < ${aWidth * kBlocks}u; block += threads) {
+#if ${v.transA}
+      let bm = (block % ${aWidth}u) * 4u;
+      let bk = (block / ${aWidth}u) * 4u;
+#else
+      let bm = (block / ${kBlocks}u) * 4u;
+      let bk = (block % ${kBlocks}u) * 4u;
+#endif
+${stageA}
+    }
+    for (var block = thread; block < ${wWidth * kBlocks}u; block += threads) {
+#if ${v.layout === 'kn'}
+      let bm = (block % ${wWidth}u) * 4u;
+      let bk = (block / ${wWidth}u) * 4u;
+#else
+      let bm = (block / ${kBlocks}u) * 4u;
+      let bk = (block % ${kBlocks}u) * 4u;
+#endif
+${stageW}
+    }
+    workgroupBarrier();
+    for (var kk = 0u; kk < ${v.tk}u; kk++) {
+${aRead}
+${wRead}
+${products}
+    }
+    workgroupBarrier();
+  }
+${finish}
+}
+`;
+}
+
+/** The yardstick of the benchmark: one thread per output, no staging. */
+export function naiveLinearShader(v: Pick<LinearVariant, 'layout'>, header: string): string {
+  return wgsl`${header}
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x >= u.n || id.y >= u.m) { return; }
+  var sum = 0.0;
+  for (var k = 0u; k < u.k; k++) {
+#if ${v.layout === 'nk'}
+    sum += loadX(id.y * u.k + k) * loadW(id.x * u.k + k);
+#else
+    sum += loadX(id.y * u.k + k) * loadW(k * u.n + id.x);
+#endif
+  }
+  storeY(id.y * u.n + id.x, sum);
+}
+`;
+}

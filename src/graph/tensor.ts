@@ -1,0 +1,65 @@
+/**
+ * Tensor: a symbolic value in a Graph. It has a shape, a dtype and the node that makes it, and no data.
+ *
+ * Tensors are immutable names. Views (reshape, slices of rows) are nodes too, but they cost nothing: the planner gives
+ * them their base's storage. Layout is always dense and row-major.
+ */
+import type { DType } from '../core/dtype';
+import { elementCount, shapeText, type Shape } from '../core/shape';
+import type { GraphNode } from './op';
+
+/** Shape and dtype of a value, before a tensor exists for it. */
+export interface TensorSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export class Tensor implements TensorSpec {
+  readonly id: number;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** The node that makes this value. */
+  readonly node: GraphNode;
+  /** Which of the node's outputs it is. */
+  readonly index: number;
+
+  constructor(id: number, spec: TensorSpec, node: GraphNode, index: number) {
+    this.id = id;
+    this.shape = spec.shape;
+    this.dtype = spec.dtype;
+    this.node = node;
+    this.index = index;
+  }
+
+  /** Number of elements. */
+  get elements(): number {
+    return elementCount(this.shape);
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Size of axis `axis`; negative counts from the end. */
+  dim(axis: number): number {
+    const size = this.shape[axis < 0 ? this.shape.length + axis : axis];
+    if (size === undefined) throw new RangeError(`tensor: axis ${axis} of ${this.describe()} does not exist`);
+    return size;
+  }
+
+  /** Size of the last axis. */
+  get width(): number {
+    return this.dim(-1);
+  }
+
+  /** Number of rows when all axes but the last are flattened. */
+  get rows(): number {
+    return this.width === 0 ? 0 : this.elements / this.width;
+  }
+
+  /** For messages: `f32 [2, 16, 64]`. */
+  describe(): string {
+    return `${this.dtype} ${shapeText(this.shape)}`;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The register of ops. The interpreter's counterpart is src/reference/index.ts; a test asserts that every op here has its
+ * shader, reference and test. `stem` names the four files.
+ */
+import type { OpDef } from '../graph/op';
+import { activationBackwardOp, activationOp } from './activation';
+import { accumulateOp, addOp } from './add';
+import { columnSumOp, repeatRowsOp } from './columnSum';
+import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
+import { linearAccumulateOp, linearOp } from './linear';
+import { mulRowsOp } from './mulRows';
+import { assignOp, concatRowsOp, reshapeOp, sliceRowsOp } from './view';
+
+export interface RegisteredOp {
+  readonly stem: string;
+  readonly op: OpDef;
+}
+
+const entry = <A>(stem: string, ...ops: readonly OpDef<A>[]): RegisteredOp[] =>
+  ops.map((op) => ({ stem, op: op as OpDef }));
+
+/** Every op, in the order of their stems. */
+export const ops: readonly RegisteredOp[] = [
+  ...entry('activation', activationOp, activationBackwardOp),
+  ...entry('add', addOp, accumulateOp),
+  ...entry('columnSum', columnSumOp),
+  ...entry('columnSum', repeatRowsOp),
+  ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
+  ...entry('linear', linearOp, linearAccumulateOp),
+  ...entry('mulRows', mulRowsOp),
+  ...entry('view', reshapeOp),
+  ...entry('view', sliceRowsOp),
+  ...entry('view', concatRowsOp, assignOp),
+];

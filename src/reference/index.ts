@@ -1,0 +1,27 @@
+/** The register of references: op name to float64 implementation. */
+import { activationBackwardReference, activationReference } from './activation';
+import { accumulateReference, addReference } from './add';
+import { columnSumReference, repeatRowsReference } from './columnSum';
+import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
+import { linearReference } from './linear';
+import { mulRowsReference } from './mulRows';
+import type { Reference } from './reference';
+import { assignReference, concatRowsReference, reshapeReference, sliceRowsReference } from './view';
+
+export const references: ReadonlyMap<string, Reference> = new Map<string, Reference>([
+  ['activation', activationReference],
+  ['activationBackward', activationBackwardReference],
+  ['add', addReference],
+  ['accumulate', accumulateReference],
+  ['columnSum', columnSumReference],
+  ['repeatRows', repeatRowsReference],
+  ['gatedSilu', gatedSiluReference],
+  ['gatedSiluBackward', gatedSiluBackwardReference],
+  ['linear', linearReference],
+  ['linearAccumulate', linearReference],
+  ['mulRows', mulRowsReference],
+  ['reshape', reshapeReference],
+  ['sliceRows', sliceRowsReference],
+  ['concatRows', concatRowsReference],
+  ['assign', assignReference],
+]);
