@@ -7,22 +7,20 @@
  * the long s, final sigma, U+0345), which is why this exists beside jsonTokenizer.ts.
  */
 import { unescapeHtml } from '../../core/html';
+import { pythonSpace, trimmer, whiteSpace } from '../../core/whitespace';
 import { bpeEncoder, byteAlphabet, toByteAlphabet } from './bpe';
 import type { ContextOptions, Tokenizer } from './context';
 import { fitContext } from './context';
 
-/** Unicode White_Space, which is what `\s` means in the reference; JavaScript's has U+FEFF and lacks U+0085. */
-const space = '\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-const spaceRun = new RegExp(`[${space}]+`, 'g');
-/** Python's str.strip also removes the four separators U+001C to U+001F. */
-const outerSpace = new RegExp(`^[${space}\\x1c-\\x1f]+|[${space}\\x1c-\\x1f]+$`, 'g');
+const spaceRun = new RegExp(`[${whiteSpace}]+`, 'g');
+const strip = trimmer(pythonSpace);
 
 /**
  * Pieces of lower-case text. The reference's pattern ignores case, which lets the long s stand for s and makes U+0345
  * match nothing, so that it vanishes and parts its neighbours.
  */
 const pieces = new RegExp(
-  `<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^${space}\\p{L}\\p{N}\\u0345]+`,
+  `<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^${whiteSpace}\\p{L}\\p{N}\\u0345]+`,
   'gu',
 );
 
@@ -41,8 +39,8 @@ export function isClipMerges(merges: readonly (readonly [string, string])[]): bo
 
 /** The steps before splitting: HTML references twice, white space, case. */
 export function cleanClipText(text: string): string {
-  const plain = unescapeHtml(unescapeHtml(text)).replace(outerSpace, '');
-  return plain.replace(spaceRun, ' ').replace(outerSpace, '').toLowerCase();
+  const plain = strip(unescapeHtml(unescapeHtml(text)));
+  return strip(plain.replace(spaceRun, ' ')).toLowerCase();
 }
 
 /** The tokenizer, and its second half for text that is clean already. */

@@ -3,13 +3,12 @@
  * tokenizers library, except for the length rule (context.ts), where the reference's holds.
  */
 import { FormatError, messageOf } from '../../core/errors';
+import { trimmer, whiteSpace } from '../../core/whitespace';
 import { bpeEncoder, toByteAlphabet } from './bpe';
 import type { ContextOptions, Tokenizer } from './context';
 import { fitContext } from './context';
 import type { AddedToken, NormalizerStep, PreTokenizerStep, TokenizerSpec } from './tokenizerJson';
 
-/** Unicode White_Space, as a class's inside: what `\s` means to the library. */
-const space = '\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 /** How ByteLevel splits when asked to: GPT-2's pattern. */
 const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
@@ -84,12 +83,8 @@ function normalizer(what: string, step: NormalizerStep): TextStep {
       return (text) => text.replace(pattern, () => step.content);
     }
     case 'Strip': {
-      const left = new RegExp(`^[${space}]+`);
-      const right = new RegExp(`[${space}]+$`);
-      return (text) => {
-        const start = step.strip_left ? text.replace(left, '') : text;
-        return step.strip_right ? start.replace(right, '') : start;
-      };
+      const strip = trimmer(whiteSpace);
+      return (text) => strip(text, step.strip_left, step.strip_right);
     }
   }
 }
@@ -155,8 +150,8 @@ function toRegExp(what: string, pattern: { Regex: string } | { String: string })
   const translated = source.replace(/\\(.)|[[\]]/gsu, (token, escaped: string | undefined) => {
     if (token === '[') inClass = true;
     if (token === ']') inClass = false;
-    if (escaped === 's') return inClass ? space : `[${space}]`;
-    if (escaped === 'S' && !inClass) return `[^${space}]`;
+    if (escaped === 's') return inClass ? whiteSpace : `[${whiteSpace}]`;
+    if (escaped === 'S' && !inClass) return `[^${whiteSpace}]`;
     if (escaped === 'd') return '\\p{Nd}';
     if (escaped !== undefined && /[SDwWbBhHXRKGAzZQE]/.test(escaped)) {
       throw new FormatError(
