@@ -9,6 +9,7 @@ import { columnSumOp, repeatRowsOp } from './columnSum';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
+import { permuteOp } from './permute';
 import { assignOp, concatRowsOp, reshapeOp, sliceRowsOp } from './view';
 
 export interface RegisteredOp {
@@ -28,6 +29,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
+  ...entry('permute', permuteOp),
   ...entry('view', reshapeOp),
   ...entry('view', sliceRowsOp),
   ...entry('view', concatRowsOp, assignOp),

@@ -5,6 +5,7 @@ import { columnSumReference, repeatRowsReference } from './columnSum';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
+import { permuteReference } from './permute';
 import type { Reference } from './reference';
 import { assignReference, concatRowsReference, reshapeReference, sliceRowsReference } from './view';
 
@@ -20,6 +21,7 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['linear', linearReference],
   ['linearAccumulate', linearReference],
   ['mulRows', mulRowsReference],
+  ['permute', permuteReference],
   ['reshape', reshapeReference],
   ['sliceRows', sliceRowsReference],
   ['concatRows', concatRowsReference],
