@@ -7,7 +7,7 @@
  */
 import { InternalError, invariant, ShapeError } from '../core/errors';
 import type { Graph } from './graph';
-import { accumulated } from './op';
+import { accumulated, opOf } from './op';
 import type { Tensor } from './tensor';
 
 /** The two elementwise ops that differentiation itself needs; src/ops/autodiff.ts supplies them. */
@@ -56,7 +56,7 @@ export function appendGradients(graph: Graph, request: GradientRequest, ops: Gra
   };
 
   for (const node of forward.reverse()) {
-    const op = node.op;
+    const op = opOf(node);
     if (!op) continue;
     const needs = node.inputs.map((input) => reaches.has(input));
     const grads = node.outputs.map((output) => gradients.get(output) ?? null);

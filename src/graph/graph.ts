@@ -8,8 +8,7 @@
 import type { DType } from '../core/dtype';
 import { InternalError, ShapeError } from '../core/errors';
 import { elementCount, sameShape, shapeText, type Shape } from '../core/shape';
-import type { GraphNode, OpDef } from './op';
-import { Tensor, type TensorSpec } from './tensor';
+import { Tensor, type GraphNode, type OpShape, type TensorSpec } from './tensor';
 
 export class Graph {
   readonly nodes: GraphNode[] = [];
@@ -59,10 +58,10 @@ export class Graph {
     return this.#leaf('constant', '', { shape, dtype }, data);
   }
 
-  /** Appends one application of `op`. @throws ShapeError from the op's shape rule. */
-  append<A>(op: OpDef<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
+  /** Appends one application of `op` (an OpDef). @throws ShapeError from the op's shape rule. */
+  append<A>(op: OpShape<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
     const specs = op.infer(inputs, attrs);
-    return this.#push('op', op as OpDef, inputs, specs, attrs, '', null).outputs;
+    return this.#push('op', op as OpShape, inputs, specs, attrs, '', null).outputs;
   }
 
   /** Names a value to be read after the run. */
@@ -96,7 +95,7 @@ export class Graph {
 
   #push(
     kind: GraphNode['kind'],
-    op: OpDef | null,
+    op: OpShape | null,
     inputs: readonly Tensor[],
     specs: readonly TensorSpec[],
     attrs: unknown,

@@ -6,35 +6,14 @@
  */
 import type { Graph } from './graph';
 import type { DeviceProfile } from './profile';
-import type { Tensor, TensorSpec } from './tensor';
+import type { GraphNode, OpShape, Tensor, TensorSpec } from './tensor';
 
-/** One application of an op. `kind` separates computed values from those that come from outside. */
-export interface GraphNode<A = unknown> {
-  readonly id: number;
-  readonly kind: 'op' | 'input' | 'state' | 'constant';
-  readonly op: OpDef<A> | null;
-  readonly inputs: readonly Tensor[];
-  readonly outputs: readonly Tensor[];
-  readonly attrs: A;
-  /** Slash-separated place in the model, for profiles and messages: "blocks.3/attn". */
-  readonly scope: string;
-  /** Name of an input or state node; '' otherwise. */
-  readonly name: string;
-  /** Values of a constant node. */
-  readonly data: Float32Array | Uint32Array | null;
-}
+export type { AliasRule, GraphNode } from './tensor';
 
 /** Work of one node: multiply-accumulates of its matrix products, and bytes it must read and write at least. */
 export interface Cost {
   readonly macs: number;
   readonly bytes: number;
-}
-
-/** `output` uses the storage of `input`, `offset` elements from its start: views and in-place updates. */
-export interface AliasRule {
-  readonly output: number;
-  readonly input: number;
-  readonly offset: number;
 }
 
 /** `input` would best be produced inside the storage of `output`, `offset` elements from its start. */
@@ -114,18 +93,17 @@ interface VjpMethod<A> {
   call(ctx: VjpContext<A>): readonly InputGradient[];
 }
 
-export interface OpDef<A = unknown> {
-  readonly name: string;
-  /** The shape rule. @throws ShapeError naming op, rule and numbers. */
-  infer(inputs: readonly Tensor[], attrs: A): TensorSpec[];
+export interface OpDef<A = unknown> extends OpShape<A> {
   /** Appends the nodes of the backward pass; null when the op has no derivative. */
   readonly vjp: VjpMethod<A>['call'] | null;
   lower(ctx: LowerContext<A>): void;
   cost(node: GraphNode<A>): Cost;
-  alias?(node: GraphNode<A>): readonly AliasRule[];
   placement?(node: GraphNode<A>): readonly PlacementRule[];
-  /** The node changes state: it is kept whether or not its outputs are used. */
-  readonly effect?: boolean;
+}
+
+/** The op of a node, whole: every op reaches a graph through `append`, which takes nothing less. */
+export function opOf(node: GraphNode): OpDef | null {
+  return node.op as OpDef | null;
 }
 
 /** Bytes of all inputs and outputs of a node, each touched once: the usual lower bound. */

@@ -10,7 +10,7 @@ import { dtypeBytes } from '../core/dtype';
 import { invariant, LimitError } from '../core/errors';
 import { planArena } from './arena';
 import { liveNodes, type Graph } from './graph';
-import type { DispatchSpec, GraphNode, LowerContext, Placement } from './op';
+import { opOf, type DispatchSpec, type GraphNode, type LowerContext, type Placement } from './op';
 import type { DeviceProfile } from './profile';
 import type { Tensor, TensorSpec } from './tensor';
 
@@ -167,7 +167,7 @@ class Planner {
 
   /** Lets inputs be produced inside the output's storage where nothing else could notice. */
   #offerPlacements(node: GraphNode, nodes: readonly GraphNode[]): void {
-    for (const rule of node.op?.placement?.(node) ?? []) {
+    for (const rule of opOf(node)?.placement?.(node) ?? []) {
       const input = node.inputs[rule.input]!;
       const source = this.#byTensor.get(input)!;
       const target = this.#byTensor.get(node.outputs[rule.output]!)!;
@@ -219,7 +219,7 @@ class Planner {
   }
 
   #lower(node: GraphNode): void {
-    const op = node.op!;
+    const op = opOf(node)!;
     const context: LowerContext = {
       node,
       inputs: node.inputs,
@@ -364,7 +364,7 @@ class Planner {
     let macs = 0;
     let bytesTouched = 0;
     for (const node of nodes) {
-      const cost = node.op?.cost(node);
+      const cost = opOf(node)?.cost(node);
       macs += cost?.macs ?? 0;
       bytesTouched += cost?.bytes ?? 0;
     }

@@ -1,17 +1,50 @@
 /**
- * Tensor: a symbolic value in a Graph. It has a shape, a dtype and the node that makes it, and no data.
+ * Tensor: a symbolic value in a Graph. It has a shape, a dtype and the node that makes it, and no data. GraphNode: one
+ * application of an op, or a value from outside.
  *
  * Tensors are immutable names. Views (reshape, slices of rows) are nodes too, but they cost nothing: the planner gives
  * them their base's storage. Layout is always dense and row-major.
  */
 import type { DType } from '../core/dtype';
 import { elementCount, shapeText, type Shape } from '../core/shape';
-import type { GraphNode } from './op';
 
 /** Shape and dtype of a value, before a tensor exists for it. */
 export interface TensorSpec {
   readonly shape: Shape;
   readonly dtype: DType;
+}
+
+/** `output` uses the storage of `input`, `offset` elements from its start: views and in-place updates. */
+export interface AliasRule {
+  readonly output: number;
+  readonly input: number;
+  readonly offset: number;
+}
+
+/** The part of an op that the structure of a graph depends on; OpDef (op.ts) adds what execution needs. */
+export interface OpShape<A = unknown> {
+  readonly name: string;
+  /** The shape rule. @throws ShapeError naming op, rule and numbers. */
+  infer(inputs: readonly Tensor[], attrs: A): TensorSpec[];
+  alias?(node: GraphNode<A>): readonly AliasRule[];
+  /** The node changes state: it is kept whether or not its outputs are used. */
+  readonly effect?: boolean;
+}
+
+/** One application of an op. `kind` separates computed values from those that come from outside. */
+export interface GraphNode<A = unknown> {
+  readonly id: number;
+  readonly kind: 'op' | 'input' | 'state' | 'constant';
+  readonly op: OpShape<A> | null;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attrs: A;
+  /** Slash-separated place in the model, for profiles and messages: "blocks.3/attn". */
+  readonly scope: string;
+  /** Name of an input or state node; '' otherwise. */
+  readonly name: string;
+  /** Values of a constant node. */
+  readonly data: Float32Array | Uint32Array | null;
 }
 
 export class Tensor implements TensorSpec {

@@ -20,6 +20,8 @@ export interface ParameterSpec {
   readonly layout: ParameterLayout;
   /** Names of the same tensor in older or foreign files, whose shape may have further axes of extent 1. */
   readonly aliases?: readonly string[];
+  /** Other files hold the tensor in pieces: these names, stacked along the first axis in this order. */
+  readonly stacked?: readonly string[];
 }
 
 /** [o, i, kh, kw] of an 'ohwi' tensor. */
