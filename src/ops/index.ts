@@ -9,6 +9,7 @@ import { columnSumOp, repeatRowsOp } from './columnSum';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
+import { patchifyOp, unpatchifyOp } from './patches';
 import { permuteOp } from './permute';
 import { assignOp, concatRowsOp, reshapeOp, sliceRowsOp } from './view';
 
@@ -29,6 +30,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
+  ...entry('patches', patchifyOp, unpatchifyOp),
   ...entry('permute', permuteOp),
   ...entry('view', reshapeOp),
   ...entry('view', sliceRowsOp),

@@ -5,6 +5,7 @@ import { columnSumReference, repeatRowsReference } from './columnSum';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
+import { patchifyReference, unpatchifyReference } from './patches';
 import { permuteReference } from './permute';
 import type { Reference } from './reference';
 import { assignReference, concatRowsReference, reshapeReference, sliceRowsReference } from './view';
@@ -21,6 +22,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['linear', linearReference],
   ['linearAccumulate', linearReference],
   ['mulRows', mulRowsReference],
+  ['patchify', patchifyReference],
+  ['unpatchify', unpatchifyReference],
   ['permute', permuteReference],
   ['reshape', reshapeReference],
   ['sliceRows', sliceRowsReference],
