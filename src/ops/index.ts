@@ -7,6 +7,8 @@ import { activationBackwardOp, activationOp } from './activation';
 import { accumulateOp, addOp } from './add';
 import { columnSumOp, repeatRowsOp } from './columnSum';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
+import { gatherRowsOp } from './gatherRows';
+import { groupNormBackwardOp, groupNormOp, groupNormSumsOp } from './groupNorm';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
 import { patchifyOp, unpatchifyOp } from './patches';
@@ -28,6 +30,8 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('columnSum', columnSumOp),
   ...entry('columnSum', repeatRowsOp),
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
+  ...entry('gatherRows', gatherRowsOp),
+  ...entry('groupNorm', groupNormOp, groupNormSumsOp, groupNormBackwardOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
   ...entry('patches', patchifyOp, unpatchifyOp),

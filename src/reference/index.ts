@@ -3,6 +3,8 @@ import { activationBackwardReference, activationReference } from './activation';
 import { accumulateReference, addReference } from './add';
 import { columnSumReference, repeatRowsReference } from './columnSum';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
+import { gatherRowsReference } from './gatherRows';
+import { groupNormBackwardReference, groupNormReference, groupNormSumsReference } from './groupNorm';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
 import { patchifyReference, unpatchifyReference } from './patches';
@@ -19,6 +21,10 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['repeatRows', repeatRowsReference],
   ['gatedSilu', gatedSiluReference],
   ['gatedSiluBackward', gatedSiluBackwardReference],
+  ['gatherRows', gatherRowsReference],
+  ['groupNorm', groupNormReference],
+  ['groupNormSums', groupNormSumsReference],
+  ['groupNormBackward', groupNormBackwardReference],
   ['linear', linearReference],
   ['linearAccumulate', linearReference],
   ['mulRows', mulRowsReference],
