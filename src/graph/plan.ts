@@ -12,7 +12,7 @@ import { planArena } from './arena';
 import { liveNodes, type Graph } from './graph';
 import { opOf, type DispatchSpec, type GraphNode, type LowerContext, type Placement } from './op';
 import type { DeviceProfile } from './profile';
-import type { Tensor, TensorSpec } from './tensor';
+import { Tensor, type TensorSpec } from './tensor';
 
 /** Where the bytes of a binding come from. */
 export type PlanBuffer =
@@ -245,7 +245,7 @@ class Planner {
 
   /** A temporary is an output of no node that only this lowering knows. */
   #temp(node: GraphNode, spec: TensorSpec): Tensor {
-    const tensor = { ...spec, node, index: -1 } as unknown as Tensor;
+    const tensor = new Tensor(-1, spec, node, -1);
     const storage = this.#storage(spec, 'scratch', '', `${node.scope || 'graph'}/${node.op!.name} temporary`);
     this.#byTensor.set(tensor, { storage, offset: 0 });
     return tensor;
