@@ -184,7 +184,7 @@ describe('tokenizer.json', () => {
     ['truncation.stride', 2, 'truncation.stride: '],
     ['padding.direction', 'Left', 'padding.direction: '],
     ['padding.strategy', 'Longest', 'padding.strategy: '],
-    ['added_tokens.0.lstrip', true, 'added_tokens.0.lstrip: Invalid input: expected false: true'],
+    ['added_tokens.0.lstrip', true, 'added_tokens.0.lstrip: expected false: true'],
     ['normalizer.normalizers.0', { type: 'BertNormalizer' }, 'normalizer.normalizers.0.type: '],
     [
       'normalizer.normalizers.1',
@@ -207,7 +207,7 @@ describe('tokenizer.json', () => {
       'special_tokens must have "<x>"',
     ],
     ['post_processor.single', [], 'post_processor.single must hold the text: it does not'],
-    ['model.type', 'Unigram', 'model.type: Invalid input: expected "BPE": "Unigram"'],
+    ['model.type', 'Unigram', 'model.type: expected "BPE": "Unigram"'],
     ['model.dropout', 0.1, 'model.dropout: '],
     ['model.byte_fallback', true, 'model.byte_fallback: '],
     ['model.ignore_merges', true, 'model.ignore_merges: '],

@@ -2,8 +2,9 @@
  * Hugging Face tokenizer.json: what it asks for, checked field by field. The forms read here are those of byte-level
  * BPE tokenizers (CLIP's and its like); anything else is refused by name rather than silently tokenized otherwise.
  */
-import { z } from 'zod';
 import { FormatError } from '../../core/errors';
+import { issueText } from '../../core/schemaIssue';
+import { z } from '../../protocol/schema';
 
 const pattern = z.union([z.strictObject({ Regex: z.string() }), z.strictObject({ String: z.string() })]);
 
@@ -138,7 +139,8 @@ export interface TokenizerSpec {
  */
 export function parseTokenizerJson(what: string, json: unknown): TokenizerSpec {
   const parsed = schema.safeParse(json);
-  if (!parsed.success) throw new FormatError(`${what}: tokenizer.json: ${firstIssue(parsed.error, json)}`);
+  if (!parsed.success)
+    throw new FormatError(`${what}: tokenizer.json: ${issueText(parsed.error.issues, json)}`);
   const file = parsed.data;
   const vocab = new Map(Object.entries(file.model.vocab));
   const merges = file.model.merges.map((merge, rank): readonly [string, string] => {
@@ -212,25 +214,4 @@ function readTemplate(what: string, post: Schema['post_processor']): TokenizerSp
   if (!seen)
     throw new FormatError(`${what}: tokenizer.json: post_processor.single must hold the text: it does not`);
   return { before, after };
-}
-
-/** The deepest first issue, as `field must ...: actual value`. */
-function firstIssue(error: z.ZodError, json: unknown): string {
-  let issue = error.issues[0];
-  const path: PropertyKey[] = [...(issue?.path ?? [])];
-  // A union lists what each branch minds; the branch that got furthest (fewest issues) is the one meant.
-  while (issue?.code === 'invalid_union' && issue.errors.length > 0) {
-    const branch = issue.errors.toSorted((a, b) => furthest(b) - furthest(a) || a.length - b.length)[0];
-    if (!branch?.[0]) break;
-    issue = branch[0];
-    path.push(...issue.path);
-  }
-  let value: unknown = json;
-  for (const key of path) value = value == null ? undefined : (value as Record<PropertyKey, unknown>)[key];
-  const shown = value === undefined ? 'it is missing' : (JSON.stringify(value) ?? '').slice(0, 80);
-  return `${path.map(String).join('.') || 'the file'}: ${issue?.message ?? 'invalid'}: ${shown}`;
-}
-
-function furthest(issues: readonly z.core.$ZodIssue[]): number {
-  return Math.max(0, ...issues.map((issue) => issue.path.length));
 }
