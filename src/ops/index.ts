@@ -13,6 +13,7 @@ import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
 import { patchifyOp, unpatchifyOp } from './patches';
 import { permuteOp } from './permute';
+import { softmaxOp, softmaxBackwardOp } from './softmax';
 import { assignOp, concatRowsOp, reshapeOp, sliceRowsOp } from './view';
 
 export interface RegisteredOp {
@@ -36,6 +37,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('mulRows', mulRowsOp),
   ...entry('patches', patchifyOp, unpatchifyOp),
   ...entry('permute', permuteOp),
+  ...entry('softmax', softmaxOp, softmaxBackwardOp),
   ...entry('view', reshapeOp),
   ...entry('view', sliceRowsOp),
   ...entry('view', concatRowsOp, assignOp),

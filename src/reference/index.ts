@@ -10,6 +10,7 @@ import { mulRowsReference } from './mulRows';
 import { patchifyReference, unpatchifyReference } from './patches';
 import { permuteReference } from './permute';
 import type { Reference } from './reference';
+import { softmaxBackwardReference, softmaxReference } from './softmax';
 import { assignReference, concatRowsReference, reshapeReference, sliceRowsReference } from './view';
 
 export const references: ReadonlyMap<string, Reference> = new Map<string, Reference>([
@@ -31,6 +32,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['patchify', patchifyReference],
   ['unpatchify', unpatchifyReference],
   ['permute', permuteReference],
+  ['softmax', softmaxReference],
+  ['softmaxBackward', softmaxBackwardReference],
   ['reshape', reshapeReference],
   ['sliceRows', sliceRowsReference],
   ['concatRows', concatRowsReference],
