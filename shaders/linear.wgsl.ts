@@ -55,7 +55,10 @@ function stageTransposed(tile: string, width: number, read: string): string {
 
 /** Stages a 4 x 4 block whose rows are contiguous along M or N: as it is. */
 function stageDirect(tile: string, width: number, read: string): string {
-  return unroll(4, (row) => `      ${tile}[(bk + ${row}u) * ${width}u + bm / 4u] = ${read.replaceAll('ROW', `${row}u`)};`);
+  return unroll(
+    4,
+    (row) => `      ${tile}[(bk + ${row}u) * ${width}u + bm / 4u] = ${read.replaceAll('ROW', `${row}u`)};`,
+  );
 }
 
 export function linearShader(v: LinearVariant, header: string): string {
@@ -76,7 +79,10 @@ export function linearShader(v: LinearVariant, header: string): string {
     v.rm === 1
       ? `    let a0 = aTile[kk * ${aWidth}u + (lid.y >> 2u)][lid.y & 3u];`
       : unroll(v.rm / 4, (i) => `    let a${i} = aTile[kk * ${aWidth}u + lid.y * ${v.rm / 4}u + ${i}u];`);
-  const wRead = unroll(columns, (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`);
+  const wRead = unroll(
+    columns,
+    (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`,
+  );
   const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'[r % 4]}`);
   const products = unroll(v.rm * columns, (i) => {
     const r = Math.floor(i / columns);

@@ -32,7 +32,9 @@ export class Device {
     this.profile = profile;
     this.adapter = adapter;
     void gpu.lost.then((info) => {
-      this.#lost = new DeviceLostError(`GPU device: lost (${info.reason}): ${info.message || 'no reason given'}`);
+      this.#lost = new DeviceLostError(
+        `GPU device: lost (${info.reason}): ${info.message || 'no reason given'}`,
+      );
     });
   }
 
@@ -57,7 +59,9 @@ export class Device {
     const error = await this.gpu.popErrorScope();
     if (error) {
       buffer.destroy();
-      throw new OutOfMemoryError(`GPU memory: ${label} needs ${bytes} bytes and the device has no room: ${error.message}`);
+      throw new OutOfMemoryError(
+        `GPU memory: ${label} needs ${bytes} bytes and the device has no room: ${error.message}`,
+      );
     }
     return buffer;
   }
@@ -127,7 +131,12 @@ export const usage = {
 } as const;
 
 /** A compile error with the lines it is about. */
-async function shaderError(key: string, source: string, module: GPUShaderModule, thrown: unknown): Promise<Error> {
+async function shaderError(
+  key: string,
+  source: string,
+  module: GPUShaderModule,
+  thrown: unknown,
+): Promise<Error> {
   const info = await module.getCompilationInfo();
   const lines = source.split('\n');
   const report = info.messages
@@ -146,7 +155,9 @@ async function shaderError(key: string, source: string, module: GPUShaderModule,
  */
 export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}): Promise<Device> {
   if (!gpu) throw new NoDeviceError('WebGPU: this browser offers none: navigator.gpu is missing');
-  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  const adapter = await gpu.requestAdapter({
+    powerPreference: options.powerPreference ?? 'high-performance',
+  });
   if (!adapter) throw new NoDeviceError('WebGPU: an adapter is needed: the system offers none');
   const facts = describeAdapter(adapter);
   const limits = options.defaultLimits ? defaultLimits : chooseLimits(adapter.limits);

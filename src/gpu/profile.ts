@@ -47,7 +47,11 @@ export function describeAdapter(adapter: GPUAdapter): AdapterFacts {
     if (typeof value === 'number') limits[name] = value;
   }
   return {
-    words: info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(' ') || 'unnamed',
+    words:
+      info.description ||
+      info.device ||
+      [info.vendor, info.architecture].filter(Boolean).join(' ') ||
+      'unnamed',
     vendor: info.vendor,
     architecture: info.architecture,
     device: info.device,
@@ -58,6 +62,10 @@ export function describeAdapter(adapter: GPUAdapter): AdapterFacts {
   };
 }
 
-export function makeProfile(facts: AdapterFacts, limits: ProfileLimits, features: readonly string[]): DeviceProfile {
+export function makeProfile(
+  facts: AdapterFacts,
+  limits: ProfileLimits,
+  features: readonly string[],
+): DeviceProfile {
   return { name: facts.words, limits, features, software: facts.software, gemmTile: 'large' };
 }

@@ -4,7 +4,12 @@ import { usage } from './device';
 import type { StateStore } from './pages';
 
 /** Bytes [offset, offset + bytes) of `buffer`, after everything submitted so far. Offset and bytes: multiples of 4. */
-export async function readBuffer(device: Device, buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+export async function readBuffer(
+  device: Device,
+  buffer: GPUBuffer,
+  offset: number,
+  bytes: number,
+): Promise<ArrayBuffer> {
   device.assertAlive();
   const staging = device.gpu.createBuffer({
     size: Math.max(4, bytes),

@@ -5,7 +5,13 @@
  */
 import { InternalError, NotFoundError, ShapeError } from '../core/errors';
 import { shapeText } from '../core/shape';
-import { uniformSlotBytes, type Plan, type PlanBuffer, type PlanDispatch, type PlanValue } from '../graph/plan';
+import {
+  uniformSlotBytes,
+  type Plan,
+  type PlanBuffer,
+  type PlanDispatch,
+  type PlanValue,
+} from '../graph/plan';
 import { usage, type Device } from './device';
 import type { StateStore } from './pages';
 import { readBuffer } from './readback';
@@ -39,7 +45,11 @@ export class ScratchPool {
     for (const [index, bytes] of pages.entries()) {
       const present = this.#pages[index];
       if (present && present.size >= bytes) continue;
-      const grown = await this.device.buffer(bytes, usage.storage | usage.copySrc | usage.copyDst, `scratch page ${index}`);
+      const grown = await this.device.buffer(
+        bytes,
+        usage.storage | usage.copySrc | usage.copyDst,
+        `scratch page ${index}`,
+      );
       present?.destroy();
       this.#pages[index] = grown;
       this.#version++;
@@ -105,7 +115,11 @@ export class Run {
     }
     await scratch.ensure(plan.scratchPages);
     const io = await device.buffer(plan.memory.io, usage.storage | usage.copyDst | usage.copySrc, 'plan io');
-    const uniforms = await device.buffer(plan.memory.uniforms, usage.uniform | usage.copyDst, 'plan uniforms');
+    const uniforms = await device.buffer(
+      plan.memory.uniforms,
+      usage.uniform | usage.copyDst,
+      'plan uniforms',
+    );
     const packed = new Uint8Array(Math.max(16, plan.memory.uniforms));
     plan.uniforms.forEach((slot, index) => packed.set(new Uint8Array(slot), index * uniformSlotBytes));
     device.gpu.queue.writeBuffer(uniforms, 0, packed);

@@ -35,13 +35,16 @@ export interface GradientRequest {
 export function appendGradients(graph: Graph, request: GradientRequest, ops: GradientOps): (Tensor | null)[] {
   const { loss, seed, wrt, accumulators = new Map<Tensor, Tensor>() } = request;
   if (seed.elements !== loss.elements) {
-    throw new ShapeError(`gradients: the seed has the size of the loss: ${seed.describe()}, ${loss.describe()}`);
+    throw new ShapeError(
+      `gradients: the seed has the size of the loss: ${seed.describe()}, ${loss.describe()}`,
+    );
   }
   const wanted = new Set(wrt);
   const reaches = new Set<Tensor>(wrt);
   const forward = graph.nodes.slice(0, loss.node.id + 1);
   for (const node of forward) {
-    if (node.inputs.some((input) => reaches.has(input))) for (const output of node.outputs) reaches.add(output);
+    if (node.inputs.some((input) => reaches.has(input)))
+      for (const output of node.outputs) reaches.add(output);
   }
 
   const gradients = new Map<Tensor, Tensor>([[loss, seed]]);
@@ -62,7 +65,9 @@ export function appendGradients(graph: Graph, request: GradientRequest, ops: Gra
     const grads = node.outputs.map((output) => gradients.get(output) ?? null);
     if (!needs.some(Boolean) || grads.every((gradient) => gradient === null)) continue;
     if (!op.vjp) {
-      throw new InternalError(`gradients: every op on the path has a derivative: ${op.name} in '${node.scope}' has none`);
+      throw new InternalError(
+        `gradients: every op on the path has a derivative: ${op.name} in '${node.scope}' has none`,
+      );
     }
     const results = graph.scope(node.scope ? `${node.scope}/backward` : 'backward', () =>
       op.vjp!({
@@ -78,7 +83,10 @@ export function appendGradients(graph: Graph, request: GradientRequest, ops: Gra
     );
     results.forEach((gradient, index) => {
       const input = node.inputs[index];
-      invariant(input, `gradients: ${op.name} returned ${results.length} gradients for ${node.inputs.length} inputs`);
+      invariant(
+        input,
+        `gradients: ${op.name} returned ${results.length} gradients for ${node.inputs.length} inputs`,
+      );
       if (!needs[index] || gradient === null || gradient === accumulated) return;
       invariant(
         gradient.elements === input.elements,

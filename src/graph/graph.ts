@@ -88,7 +88,12 @@ export class Graph {
     return this.#states;
   }
 
-  #leaf(kind: 'input' | 'state' | 'constant', name: string, spec: TensorSpec, data: GraphNode['data']): Tensor {
+  #leaf(
+    kind: 'input' | 'state' | 'constant',
+    name: string,
+    spec: TensorSpec,
+    data: GraphNode['data'],
+  ): Tensor {
     const node = this.#push(kind, null, [], [spec], null, name, data);
     return node.outputs[0] as Tensor;
   }

@@ -142,7 +142,9 @@ class Planner {
     };
     const limit = this.#profile.limits.maxStorageBufferBindingSize;
     if (storage.bytes > limit) {
-      throw new LimitError(`${label}: a binding may hold at most ${limit} bytes on this device: ${storage.bytes} bytes`);
+      throw new LimitError(
+        `${label}: a binding may hold at most ${limit} bytes on this device: ${storage.bytes} bytes`,
+      );
     }
     this.#storages.push(storage);
     return storage;
@@ -177,10 +179,13 @@ class Planner {
         producer.kind === 'op' && source.storage.home === 'scratch' && source.storage.parent === null;
       const twice = node.inputs.filter((other) => other === input).length > 1;
       if (!whole || !fresh || twice || source.storage === target.storage) continue;
-      if ([...this.#graph.outputs.values()].some((out) => this.#byTensor.get(out)?.storage === source.storage)) {
+      if (
+        [...this.#graph.outputs.values()].some((out) => this.#byTensor.get(out)?.storage === source.storage)
+      ) {
         continue;
       }
-      if (target.storage.home === 'state' && this.#stateIsReadElsewhere(target.storage, node, nodes)) continue;
+      if (target.storage.home === 'state' && this.#stateIsReadElsewhere(target.storage, node, nodes))
+        continue;
       // f16 views must start on a whole word
       const offset = target.offset + rule.offset;
       if (input.dtype === 'f16' && offset % 2 !== 0) continue;
@@ -204,7 +209,10 @@ class Planner {
 
   #resolve(tensor: Tensor): { storage: Storage; offset: number } {
     const own = this.#byTensor.get(tensor);
-    invariant(own, `plan: ${tensor.describe()} of ${tensor.node.op?.name ?? tensor.node.kind} has no storage`);
+    invariant(
+      own,
+      `plan: ${tensor.describe()} of ${tensor.node.op?.name ?? tensor.node.kind} has no storage`,
+    );
     let { storage, offset } = own;
     while (storage.parent) {
       offset += storage.parent.offset;
@@ -265,7 +273,10 @@ class Planner {
       }
       const group = groupOf(storage.name);
       const mode = modes.get(group) ?? binding.access;
-      invariant(mode === binding.access, `${where}: state group '${group}' is bound both read and read_write`);
+      invariant(
+        mode === binding.access,
+        `${where}: state group '${group}' is bound both read and read_write`,
+      );
       modes.set(group, mode);
     }
     const { limits } = this.#profile;
@@ -273,7 +284,10 @@ class Planner {
       spec.bindings.length <= limits.maxStorageBuffersPerShaderStage,
       `${where}: ${spec.bindings.length} storage buffers, the device allows ${limits.maxStorageBuffersPerShaderStage}`,
     );
-    invariant(spec.uniforms.byteLength <= uniformSlotBytes, `${where}: uniforms take ${spec.uniforms.byteLength} bytes`);
+    invariant(
+      spec.uniforms.byteLength <= uniformSlotBytes,
+      `${where}: uniforms take ${spec.uniforms.byteLength} bytes`,
+    );
     for (const count of spec.workgroups) {
       invariant(
         count >= 1 && count <= limits.maxComputeWorkgroupsPerDimension,
@@ -300,14 +314,17 @@ class Planner {
       if (storage.home === 'io') {
         buffers.set(storage.id, { kind: 'io', offset: ioBytes, bytes: storage.bytes });
         ioBytes +=
-          Math.ceil(storage.bytes / limits.minStorageBufferOffsetAlignment) * limits.minStorageBufferOffsetAlignment;
+          Math.ceil(storage.bytes / limits.minStorageBufferOffsetAlignment) *
+          limits.minStorageBufferOffsetAlignment;
       } else if (storage.home === 'state') {
         buffers.set(storage.id, { kind: 'state', name: storage.name, bytes: storage.bytes });
         stateBytes += storage.bytes;
       }
     }
     if (ioBytes > limits.maxBufferSize) {
-      throw new LimitError(`plan: inputs and outputs may take at most ${limits.maxBufferSize} bytes: ${ioBytes} bytes`);
+      throw new LimitError(
+        `plan: inputs and outputs may take at most ${limits.maxBufferSize} bytes: ${ioBytes} bytes`,
+      );
     }
 
     const pipelines = new Map<string, PlanPipeline>();
@@ -348,7 +365,8 @@ class Planner {
     };
     const live = new Set(nodes);
     const inputs = new Map<string, PlanValue>();
-    for (const [name, tensor] of this.#graph.inputs) if (live.has(tensor.node)) inputs.set(name, value(tensor));
+    for (const [name, tensor] of this.#graph.inputs)
+      if (live.has(tensor.node)) inputs.set(name, value(tensor));
     const outputs = new Map<string, PlanValue>();
     for (const [name, tensor] of this.#graph.outputs) outputs.set(name, value(tensor));
     const states = new Map<string, PlanState>();

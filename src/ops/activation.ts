@@ -43,7 +43,9 @@ export const activationBackwardOp: OpDef<ActivationAttrs> = {
   name: 'activationBackward',
   infer([dy, x]) {
     if (!sameShape(dy!.shape, x!.shape)) {
-      throw new ShapeError(`activationBackward: dy and x have one shape: ${dy!.describe()}, ${x!.describe()}`);
+      throw new ShapeError(
+        `activationBackward: dy and x have one shape: ${dy!.describe()}, ${x!.describe()}`,
+      );
     }
     return [{ shape: x!.shape, dtype: 'f32' }];
   },

@@ -50,7 +50,8 @@ export const addOp: OpDef<AddAttrs> = {
     const g = grads[0];
     if (!g) return [null, null];
     const [a, b] = inputs as readonly [Tensor, Tensor];
-    const scaled = (factor: number, tensor: Tensor): Tensor => (factor === 1 ? tensor : scale(graph, tensor, factor));
+    const scaled = (factor: number, tensor: Tensor): Tensor =>
+      factor === 1 ? tensor : scale(graph, tensor, factor);
     return [
       needs[0] ? scaled(attrs.alpha, g) : null,
       needs[1]
@@ -79,7 +80,9 @@ export const accumulateOp: OpDef<AddAttrs> = {
   effect: true,
   infer([state, x]) {
     if (state!.elements !== x!.elements) {
-      throw new ShapeError(`accumulate: state and value have as many elements: ${state!.describe()}, ${x!.describe()}`);
+      throw new ShapeError(
+        `accumulate: state and value have as many elements: ${state!.describe()}, ${x!.describe()}`,
+      );
     }
     return [{ shape: state!.shape, dtype: 'f32' }];
   },

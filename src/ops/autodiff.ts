@@ -23,6 +23,11 @@ export function gradients(
 }
 
 /** Vector-Jacobian product: gradients of sum(value * seed), for tests and probes. */
-export function vectorJacobian(graph: Graph, value: Tensor, seed: Tensor, wrt: readonly Tensor[]): (Tensor | null)[] {
+export function vectorJacobian(
+  graph: Graph,
+  value: Tensor,
+  seed: Tensor,
+  wrt: readonly Tensor[],
+): (Tensor | null)[] {
   return appendGradients(graph, { loss: value, seed, wrt }, gradientOps);
 }

@@ -67,7 +67,9 @@ export const repeatRowsOp: OpDef<RepeatRowsAttrs> = {
   vjp({ graph, inputs, grads, attrs }) {
     const x = inputs[0]!;
     return [
-      grads[0] ? columnSum(graph, grads[0], { groups: x.dim(0), columns: x.dim(1), scale: attrs.scale }) : null,
+      grads[0]
+        ? columnSum(graph, grads[0], { groups: x.dim(0), columns: x.dim(1), scale: attrs.scale })
+        : null,
     ];
   },
   lower(ctx) {

@@ -10,7 +10,9 @@ import { canVector, emit, grid } from './kernel';
 
 function checkSame(name: string, tensors: readonly Tensor[]): void {
   if (tensors.some((tensor) => !sameShape(tensor.shape, tensors[0]!.shape))) {
-    throw new ShapeError(`${name}: all inputs have one shape: ${tensors.map((t) => t.describe()).join(', ')}`);
+    throw new ShapeError(
+      `${name}: all inputs have one shape: ${tensors.map((t) => t.describe()).join(', ')}`,
+    );
   }
 }
 
@@ -83,7 +85,12 @@ export function gatedSilu(graph: Graph, a: Tensor, b: Tensor): Tensor {
 }
 
 /** Gradients of silu(a) b for the gradient dy of its result. */
-export function gatedSiluBackward(graph: Graph, dy: Tensor, a: Tensor, b: Tensor): { da: Tensor; db: Tensor } {
+export function gatedSiluBackward(
+  graph: Graph,
+  dy: Tensor,
+  a: Tensor,
+  b: Tensor,
+): { da: Tensor; db: Tensor } {
   const [da, db] = graph.append(gatedSiluBackwardOp, [dy, a, b], null);
   return { da: da!, db: db! };
 }

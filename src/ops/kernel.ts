@@ -2,7 +2,13 @@
  * From an op's description of a dispatch to the planner's: merges operands that share memory into one binding, decides
  * read or read_write, packs the uniforms, and builds the shader's header.
  */
-import { elementType, headerText, type OperandText, type SlotText, type UniformText } from '../../shaders/lib/header';
+import {
+  elementType,
+  headerText,
+  type OperandText,
+  type SlotText,
+  type UniformText,
+} from '../../shaders/lib/header';
 import { invariant } from '../core/errors';
 import type { LowerContext, StorageBinding } from '../graph/op';
 import type { DeviceProfile } from '../graph/profile';
@@ -103,10 +109,15 @@ export function emit<A>(ctx: LowerContext<A>, call: KernelCall): void {
     }
   });
 
-  const layout = operands.map((o) => `${o.name}${o.slot}${o.dtype}${o.vector}${o.writable ? 'w' : ''}`).join(',');
+  const layout = operands
+    .map((o) => `${o.name}${o.slot}${o.dtype}${o.vector}${o.writable ? 'w' : ''}`)
+    .join(',');
   const access = slots.map((slot) => (slot.access === 'read' ? 'r' : 'w')).join('');
   const variant = Object.entries(call.variant).map(([name, value]) => `${name}=${String(value)}`);
-  const bindings: StorageBinding[] = storages.map((storage, slot) => ({ storage, access: slots[slot]!.access }));
+  const bindings: StorageBinding[] = storages.map((storage, slot) => ({
+    storage,
+    access: slots[slot]!.access,
+  }));
   ctx.dispatch({
     key: `${call.shader}(${variant.join(' ')})[${layout}|${access}]`,
     source: () => call.text(headerText(fields, slots as SlotText[], operands)),
@@ -118,7 +129,11 @@ export function emit<A>(ctx: LowerContext<A>, call: KernelCall): void {
 }
 
 /** Whether every tensor can be read four elements at a time along rows of `width` elements. */
-export function canVector<A>(ctx: LowerContext<A>, width: number, tensors: readonly (Tensor | null | undefined)[]): boolean {
+export function canVector<A>(
+  ctx: LowerContext<A>,
+  width: number,
+  tensors: readonly (Tensor | null | undefined)[],
+): boolean {
   if (width % 4 !== 0) return false;
   return tensors.every((tensor) => !tensor || ctx.place(tensor).offset % 4 === 0);
 }

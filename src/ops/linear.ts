@@ -6,7 +6,15 @@ import type { Activation } from '../../shaders/lib/activations';
 import { linearShader, type LinearVariant } from '../../shaders/linear.wgsl';
 import { InternalError, ShapeError } from '../core/errors';
 import type { Graph } from '../graph/graph';
-import { accumulated, touchedBytes, type GraphNode, type InputGradient, type LowerContext, type OpDef, type VjpContext } from '../graph/op';
+import {
+  accumulated,
+  touchedBytes,
+  type GraphNode,
+  type InputGradient,
+  type LowerContext,
+  type OpDef,
+  type VjpContext,
+} from '../graph/op';
 import type { Tensor } from '../graph/tensor';
 import { activationBackward } from './activation';
 import { columnSum } from './columnSum';
@@ -79,7 +87,9 @@ export function linearSizes(x: Tensor, w: Tensor, attrs: LinearAttrs): Sizes {
   const wRank = attrs.batched ? 3 : 2;
   const minRank = attrs.batched ? 3 : 1;
   if (w.rank !== wRank || x.rank < minRank || (attrs.transA && x.rank < 2)) {
-    throw new ShapeError(`linear: w has ${wRank} axes and x at least ${minRank}: x ${x.describe()}, w ${w.describe()}`);
+    throw new ShapeError(
+      `linear: w has ${wRank} axes and x at least ${minRank}: x ${x.describe()}, w ${w.describe()}`,
+    );
   }
   const batch = attrs.batched ? w.dim(0) : 1;
   if (attrs.batched && x.dim(0) !== batch) {
@@ -96,13 +106,18 @@ export function linearSizes(x: Tensor, w: Tensor, attrs: LinearAttrs): Sizes {
   return { batch, m, n, k };
 }
 
-function named(node: { readonly inputs: readonly Tensor[]; readonly attrs: LinearAttrs }): Map<string, Tensor> {
+function named(node: {
+  readonly inputs: readonly Tensor[];
+  readonly attrs: LinearAttrs;
+}): Map<string, Tensor> {
   return new Map(linearInputs(node.attrs).map((name, index) => [name, node.inputs[index]!]));
 }
 
 function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs: LinearAttrs): void {
   const wrong = (name: string, rule: string): never => {
-    throw new ShapeError(`linear: ${name} ${rule}: ${inputs.get(name)!.describe()} with M ${m}, N ${n}, batch ${batch}`);
+    throw new ShapeError(
+      `linear: ${name} ${rule}: ${inputs.get(name)!.describe()} with M ${m}, N ${n}, batch ${batch}`,
+    );
   };
   const bias = inputs.get('bias');
   if (bias && bias.elements !== n) wrong('bias', 'has N elements');
@@ -113,7 +128,8 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
   const gate = inputs.get('gate');
   if (gate) {
     const samples = inputs.get('rows')?.elements ?? gate.rows;
-    if (gate.width !== n || m % samples !== 0) wrong('gate', 'has rows of N elements, one for each sample of M');
+    if (gate.width !== n || m % samples !== 0)
+      wrong('gate', 'has rows of N elements, one for each sample of M');
   }
   const silu = inputs.get('silu');
   if (silu && silu.elements !== batch * m * n) wrong('silu', 'has the shape of y');
@@ -128,7 +144,10 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
 }
 
 /** Tile by the size of the product: large tiles only where they fill the device. */
-function chooseTile(ctx: LowerContext<LinearAttrs>, { batch, m, n }: Sizes): Pick<LinearVariant, 'rm' | 'rn' | 'tk'> {
+function chooseTile(
+  ctx: LowerContext<LinearAttrs>,
+  { batch, m, n }: Sizes,
+): Pick<LinearVariant, 'rm' | 'rn' | 'tk'> {
   if (m <= 8) return { rm: 1, rn: 4, tk: 32 };
   const large = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
   if (ctx.profile.gemmTile === 'large' && m > 32 && n > 32 && large >= (ctx.profile.software ? 1 : 64)) {
@@ -175,7 +194,8 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   const rows = inputs.get('rows');
   if (rows) operands.push({ name: 'rows', tensor: rows, access: 'read' });
   operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
-  if (savePre) operands.push({ name: 'pre', tensor: ctx.outputs[1]!, access: 'write', vector: wideY ? 4 : 1 });
+  if (savePre)
+    operands.push({ name: 'pre', tensor: ctx.outputs[1]!, access: 'write', vector: wideY ? 4 : 1 });
   const samples = rows?.elements ?? inputs.get('gate')?.rows ?? 1;
   emit(ctx, {
     shader: 'linear',

@@ -13,7 +13,9 @@ export const mulRowsOp: OpDef<null> = {
   infer([x, g]) {
     const fits = g!.rank === 2 && (g!.width === x!.width || g!.width === 1) && x!.rows % g!.dim(0) === 0;
     if (!fits) {
-      throw new ShapeError(`mulRows: g is [B, D] or [B, 1] for x [B, ..., D]: x ${x!.describe()}, g ${g!.describe()}`);
+      throw new ShapeError(
+        `mulRows: g is [B, D] or [B, 1] for x [B, ..., D]: x ${x!.describe()}, g ${g!.describe()}`,
+      );
     }
     return [{ shape: x!.shape, dtype: 'f32' }];
   },
@@ -22,7 +24,9 @@ export const mulRowsOp: OpDef<null> = {
     if (!dy) return [null, null];
     const [x, g] = inputs as readonly [Tensor, Tensor];
     if (needs[1] && g.width !== x.width) {
-      throw new ShapeError(`mulRows: only g of full width is differentiated: x ${x.describe()}, g ${g.describe()}`);
+      throw new ShapeError(
+        `mulRows: only g of full width is differentiated: x ${x.describe()}, g ${g.describe()}`,
+      );
     }
     return [
       needs[0] ? mulRows(graph, dy, g) : null,

@@ -37,7 +37,9 @@ export const reshapeOp: OpDef<ReshapeAttrs> = {
   name: 'reshape',
   infer([x], { shape }) {
     if (elementCount(shape) !== x!.elements) {
-      throw new ShapeError(`reshape: the number of elements stays: ${shapeText(x!.shape)} to ${shapeText(shape)}`);
+      throw new ShapeError(
+        `reshape: the number of elements stays: ${shapeText(x!.shape)} to ${shapeText(shape)}`,
+      );
     }
     return [{ shape, dtype: x!.dtype }];
   },
@@ -146,7 +148,9 @@ export const assignOp: OpDef<null> = {
   effect: true,
   infer([state, x]) {
     if (state!.node.kind !== 'state' || state!.elements !== x!.elements || state!.dtype !== x!.dtype) {
-      throw new ShapeError(`assign: a state tensor takes a value of its size and dtype: ${state!.describe()}, ${x!.describe()}`);
+      throw new ShapeError(
+        `assign: a state tensor takes a value of its size and dtype: ${state!.describe()}, ${x!.describe()}`,
+      );
     }
     return [{ shape: state!.shape, dtype: state!.dtype }];
   },

@@ -1,7 +1,11 @@
 /** References of columnSum and repeatRows. */
 import type { Reference } from './reference';
 
-export const columnSumReference: Reference<{ readonly groups: number; readonly columns: number; readonly scale: number }> = {
+export const columnSumReference: Reference<{
+  readonly groups: number;
+  readonly columns: number;
+  readonly scale: number;
+}> = {
   compute(node, [x, times]) {
     const { groups, columns, scale } = node.attrs;
     const rows = x!.length / (groups * columns);

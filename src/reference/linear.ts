@@ -32,7 +32,8 @@ export const linearReference: Reference<LinearAttrs> = {
 
     const wTensor = node.inputs[1]!;
     const batch = a.batched ? wTensor.dim(0) : 1;
-    const [n, k] = a.layout === 'nk' ? [wTensor.dim(-2), wTensor.dim(-1)] : [wTensor.dim(-1), wTensor.dim(-2)];
+    const [n, k] =
+      a.layout === 'nk' ? [wTensor.dim(-2), wTensor.dim(-1)] : [wTensor.dim(-1), wTensor.dim(-2)];
     const m = x.length / batch / k;
     const tokens = m / (rows ? rows.length : gateRowCount);
     const y = new Float64Array(batch * m * n);

@@ -6,6 +6,6 @@ export const mulRowsReference: Reference = {
     const columns = node.inputs[1]!.width;
     const sample = x!.length / node.inputs[1]!.dim(0);
     const width = node.inputs[0]!.width;
-    return [x!.map((value, i) => value * g![Math.floor(i / sample) * columns + (i % width % columns)]!)];
+    return [x!.map((value, i) => value * g![Math.floor(i / sample) * columns + ((i % width) % columns)]!)];
   },
 };

@@ -1,6 +1,5 @@
 /** References of reshape, sliceRows, concatRows, assign. */
 
-
 import type { Reference } from './reference';
 
 interface SliceAttrs {

@@ -15,7 +15,8 @@ import type { WeightStorage } from '../protocol/generate';
 
 /** How a parameter is stored: matrices in the chosen storage, vectors and position tables always in f32. */
 export function parameterSpec(spec: ParameterSpec, storage: WeightStorage): TensorSpec {
-  const matrix = spec.shape.filter((extent) => extent > 1).length >= 2 && !/pos_embed|positional/.test(spec.name);
+  const matrix =
+    spec.shape.filter((extent) => extent > 1).length >= 2 && !/pos_embed|positional/.test(spec.name);
   return { shape: storedShape(spec), dtype: matrix ? storage : 'f32' };
 }
 
@@ -81,7 +82,10 @@ export async function loadWeights(
 ): Promise<void> {
   const { storage, prefix = '', signal } = options;
   const found = specs.map((spec) => ({ spec, pieces: findPieces(file, spec, prefix) }));
-  const total = found.reduce((sum, { pieces }) => sum + pieces.reduce((bytes, piece) => bytes + piece.bytes, 0), 0);
+  const total = found.reduce(
+    (sum, { pieces }) => sum + pieces.reduce((bytes, piece) => bytes + piece.bytes, 0),
+    0,
+  );
   let done = 0;
   await store.allocate(group, new Map(specs.map((spec) => [spec.name, parameterSpec(spec, storage)])));
   try {
@@ -99,7 +103,12 @@ export async function loadWeights(
           put(repackOhwi(await loadFloats(file.source, piece, signal), spec.shape), start);
         } else {
           const base = start;
-          await streamFloats(file.source, piece, (values, at) => put(values, base + at), signal ? { signal } : {});
+          await streamFloats(
+            file.source,
+            piece,
+            (values, at) => put(values, base + at),
+            signal ? { signal } : {},
+          );
         }
         start += elementCount(piece.shape);
         done += piece.bytes;

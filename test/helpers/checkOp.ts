@@ -26,7 +26,10 @@ export interface CheckInput {
 export interface CheckOp {
   readonly inputs: Readonly<Record<string, CheckInput>>;
   /** Appends the op; gives its output(s). */
-  readonly build: (graph: Graph, inputs: Readonly<Record<string, Tensor>>) => Tensor | Readonly<Record<string, Tensor>>;
+  readonly build: (
+    graph: Graph,
+    inputs: Readonly<Record<string, Tensor>>,
+  ) => Tensor | Readonly<Record<string, Tensor>>;
   /** Inputs whose gradient is checked (of the first output). */
   readonly wrt?: readonly string[];
   /** Largest error over largest value; default 1e-5. */
@@ -96,12 +99,15 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
   const results = new Map<string, Float32Array>();
   for (const [name, buffer] of bytes) {
     const tensor = graph.outputs.get(name)!;
-    const words = tensor.dtype === 'f32' ? new Float32Array(buffer) : Float32Array.from(new Uint32Array(buffer));
+    const words =
+      tensor.dtype === 'f32' ? new Float32Array(buffer) : Float32Array.from(new Uint32Array(buffer));
     const actual = words.subarray(0, tensor.elements);
     const wanted = expected.get(name)!;
     const limit = name.startsWith('grad.') ? gradientTolerance : tolerance;
     expectClose(actual, wanted, tensor.dtype === 'f32' ? limit : 0, `${name} ${tensor.describe()}`);
-    expect(new Uint8Array(again.get(name)!), `${name}: two runs give the same bytes`).toEqual(new Uint8Array(buffer));
+    expect(new Uint8Array(again.get(name)!), `${name}: two runs give the same bytes`).toEqual(
+      new Uint8Array(buffer),
+    );
     results.set(name, actual);
   }
   return results;
@@ -149,7 +155,10 @@ function checkDifferences(
       };
       const slope = (value(moved(step)) - value(moved(-step))) / (2 * step);
       const error = Math.abs(slope - gradient[at]!) / largest;
-      expect(error, `reference gradient of ${name}[${at}]: ${gradient[at]} against difference quotient ${slope}`).toBeLessThan(1e-5);
+      expect(
+        error,
+        `reference gradient of ${name}[${at}]: ${gradient[at]} against difference quotient ${slope}`,
+      ).toBeLessThan(1e-5);
     }
   }
 }

@@ -83,5 +83,8 @@ export function normals(count: number, seed: number): Float32Array {
     return (s + 0.5) / 4294967296;
   };
   for (let i = 0; i < 8; i++) uniform();
-  return Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
+  return Float32Array.from(
+    { length: count },
+    () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
 }

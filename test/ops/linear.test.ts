@@ -110,7 +110,10 @@ describe('linear', () => {
     const x = g.input('x', [2, 3]);
     const w = g.input('w', [4, 5]);
     const v = g.input('v', [4]);
-    const attempt = (options: LinearOptions, weight = w) => () => linear(g, x, weight, options);
+    const attempt =
+      (options: LinearOptions, weight = w) =>
+      () =>
+        linear(g, x, weight, options);
     expect(attempt({})).toThrow('linear: x and w share K: x f32 [2, 3] has 3, w f32 [4, 5] (nk) has 5');
     expect(attempt({}, v)).toThrow('linear: w has 2 axes and x at least 1: x f32 [2, 3], w f32 [4]');
     const fits = g.input('fits', [5, 3]);

@@ -57,7 +57,8 @@ export interface BlockSettings {
 }
 
 const optionalRows = (rows: Tensor | undefined): { rows?: Tensor } => (rows ? { rows } : {});
-const optionalGateRows = (rows: Tensor | undefined): { gateRows?: Tensor } => (rows ? { gateRows: rows } : {});
+const optionalGateRows = (rows: Tensor | undefined): { gateRows?: Tensor } =>
+  rows ? { gateRows: rows } : {};
 
 /** Self-attention of [B, T, d]: q and k are normalised over all heads together. */
 function selfAttention(graph: Graph, w: Weights, h: Tensor, settings: BlockSettings): Tensor {
@@ -99,7 +100,14 @@ export function captionKeys(
 }
 
 /** x + cross-attention of the first caption.k.dim(0) samples; the others get the unconditional vector. */
-function addCrossAttention(graph: Graph, w: Weights, x: Tensor, caption: BlockCaption, s: BlockSettings, tap?: Tap): Tensor {
+function addCrossAttention(
+  graph: Graph,
+  w: Weights,
+  x: Tensor,
+  caption: BlockCaption,
+  s: BlockSettings,
+  tap?: Tap,
+): Tensor {
   const { width } = s.layout;
   const conditional = caption.k.dim(0);
   const attend = (part: Tensor): Tensor => {
@@ -125,7 +133,13 @@ function addCrossAttention(graph: Graph, w: Weights, x: Tensor, caption: BlockCa
 }
 
 /** Applies block `w` to x; taps its modules' outputs. */
-export function ditBlock(graph: Graph, w: Weights, inputs: BlockInputs, settings: BlockSettings, tap?: Tap): Tensor {
+export function ditBlock(
+  graph: Graph,
+  w: Weights,
+  inputs: BlockInputs,
+  settings: BlockSettings,
+  tap?: Tap,
+): Tensor {
   const { modulation: m, rows, caption } = inputs;
   const { layout, eps } = settings;
   let x = inputs.x;

@@ -35,7 +35,13 @@ export interface BodyInputs {
 }
 
 /** F [B, C, h, w]. */
-export function ditBody(graph: Graph, weights: Weights, layout: DitLayout, inputs: BodyInputs, tap?: Tap): Tensor {
+export function ditBody(
+  graph: Graph,
+  weights: Weights,
+  layout: DitLayout,
+  inputs: BodyInputs,
+  tap?: Tap,
+): Tensor {
   const { eps, dim, tokens, patch, channels } = layout;
   const samples = inputs.x.dim(0);
   const patches = patchify(graph, inputs.x, { patch, order: 'channelSlow' });
@@ -86,7 +92,11 @@ export function ditBody(graph: Graph, weights: Weights, layout: DitLayout, input
   const { mask } = inputs;
   if (mask) {
     const rows = reshape(graph, x, [samples * tokens, x.width]);
-    x = reshape(graph, gatherRows(graph, rows, mask.keep, reshape(graph, mask.restore, [samples * tokens, 1])), [samples, mask.kept, x.width]);
+    x = reshape(
+      graph,
+      gatherRows(graph, rows, mask.keep, reshape(graph, mask.restore, [samples * tokens, 1])),
+      [samples, mask.kept, x.width],
+    );
   }
   if (layout.mixer.length > 0) map('patch_mixer_map_xout');
   run(layout.blocks);
@@ -105,7 +115,11 @@ export function ditBody(graph: Graph, weights: Weights, layout: DitLayout, input
   let all = out;
   if (mask) {
     const rows = reshape(graph, out, [samples * mask.kept, out.width]);
-    all = reshape(graph, gatherRows(graph, rows, mask.restore, reshape(graph, mask.keep, [samples * mask.kept, 1])), [samples, tokens, out.width]);
+    all = reshape(
+      graph,
+      gatherRows(graph, rows, mask.restore, reshape(graph, mask.keep, [samples * mask.kept, 1])),
+      [samples, tokens, out.width],
+    );
   }
   return unpatchify(graph, all, {
     patch,

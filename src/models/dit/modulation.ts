@@ -31,11 +31,19 @@ export function ditTimestep(graph: Graph, weights: Weights, features: Tensor): T
 }
 
 /** The modulation of every block for conditions c [R, D]. */
-export function ditModulation(graph: Graph, weights: Weights, layout: DitLayout, c: Tensor, tap?: Tap): Modulation {
+export function ditModulation(
+  graph: Graph,
+  weights: Weights,
+  layout: DitLayout,
+  c: Tensor,
+  tap?: Tap,
+): Modulation {
   const hidden = activation(graph, c, 'gelu_tanh');
   const chunks = (name: string, width: number, count: number): Tensor[] =>
     scoped(graph, weights, name, (w) => {
-      const all = linear(graph, hidden, w('adaLN_modulation.1.weight'), { bias: w('adaLN_modulation.1.bias') });
+      const all = linear(graph, hidden, w('adaLN_modulation.1.weight'), {
+        bias: w('adaLN_modulation.1.bias'),
+      });
       tap?.(`${name}.adaLN_modulation`, all);
       const part = { width, normalize: false };
       return splitColumns(graph, all, new Array<typeof part>(count).fill(part), layout.eps);

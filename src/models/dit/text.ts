@@ -53,7 +53,13 @@ function preprocess(graph: Graph, w: Weights, y: Tensor, layout: DitLayout): Ten
 }
 
 /** Caption latents y [B, L, caption width] to what the body and the modulation need of them. */
-export function ditText(graph: Graph, weights: Weights, layout: DitLayout, y: Tensor, tap?: Tap): CaptionFeatures {
+export function ditText(
+  graph: Graph,
+  weights: Weights,
+  layout: DitLayout,
+  y: Tensor,
+  tap?: Tap,
+): CaptionFeatures {
   const { eps } = layout;
   const embedded = scoped(graph, weights, 'y_embedder', (w) =>
     projection(graph, (name) => w(`y_proj.${name}`), y, eps),

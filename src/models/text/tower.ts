@@ -68,16 +68,18 @@ export function textParameters(config: TextConfig): ParameterSpec[] {
 }
 
 /** ids u32 [N, L] to hidden states [N, L, width]. */
-export function textTower(graph: Graph, weights: Weights, config: TextConfig, ids: Tensor, tap?: Tap): Tensor {
+export function textTower(
+  graph: Graph,
+  weights: Weights,
+  config: TextConfig,
+  ids: Tensor,
+  tap?: Tap,
+): Tensor {
   const { width, heads, eps } = config;
   const [samples, length] = [ids.dim(0), ids.dim(1)];
   const flat = reshape(graph, ids, [samples * length]);
   const tokens = gatherRows(graph, weights('token_embedding.weight'), flat);
-  let x = add(
-    graph,
-    reshape(graph, tokens, [samples, length, width]),
-    weights('positional_embedding'),
-  );
+  let x = add(graph, reshape(graph, tokens, [samples, length, width]), weights('positional_embedding'));
   tap?.('embedded', x);
   for (let i = 0; i < config.layers; i++) {
     x = scoped(graph, weights, `transformer.resblocks.${i}`, (w) => {
