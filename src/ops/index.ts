@@ -6,6 +6,7 @@ import type { OpDef } from '../graph/op';
 import { activationBackwardOp, activationOp } from './activation';
 import { accumulateOp, addOp } from './add';
 import { columnSumOp, repeatRowsOp } from './columnSum';
+import { expertRouteOp } from './expertRoute';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { gatherRowsOp } from './gatherRows';
 import { groupNormBackwardOp, groupNormOp, groupNormSumsOp } from './groupNorm';
@@ -30,6 +31,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('add', addOp, accumulateOp),
   ...entry('columnSum', columnSumOp),
   ...entry('columnSum', repeatRowsOp),
+  ...entry('expertRoute', expertRouteOp),
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
   ...entry('gatherRows', gatherRowsOp),
   ...entry('groupNorm', groupNormOp, groupNormSumsOp, groupNormBackwardOp),

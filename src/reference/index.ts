@@ -2,6 +2,7 @@
 import { activationBackwardReference, activationReference } from './activation';
 import { accumulateReference, addReference } from './add';
 import { columnSumReference, repeatRowsReference } from './columnSum';
+import { expertRouteReference } from './expertRoute';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { gatherRowsReference } from './gatherRows';
 import { groupNormBackwardReference, groupNormReference, groupNormSumsReference } from './groupNorm';
@@ -20,6 +21,7 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['accumulate', accumulateReference],
   ['columnSum', columnSumReference],
   ['repeatRows', repeatRowsReference],
+  ['expertRoute', expertRouteReference],
   ['gatedSilu', gatedSiluReference],
   ['gatedSiluBackward', gatedSiluBackwardReference],
   ['gatherRows', gatherRowsReference],
