@@ -6,6 +6,7 @@
  * end. A Hugging Face tokenizer.json with these merges differs from it in corners (special strings after punctuation,
  * the long s, final sigma, U+0345), which is why this exists beside jsonTokenizer.ts.
  */
+import { fixText } from '../../core/fixText';
 import { unescapeHtml } from '../../core/html';
 import { pythonSpace, trimmer, whiteSpace } from '../../core/whitespace';
 import { bpeEncoder, byteAlphabet, toByteAlphabet } from './bpe';
@@ -37,9 +38,9 @@ export function isClipMerges(merges: readonly (readonly [string, string])[]): bo
   );
 }
 
-/** The steps before splitting: HTML references twice, white space, case. */
+/** The steps before splitting: text repair, HTML references twice, white space, case. */
 export function cleanClipText(text: string): string {
-  const plain = strip(unescapeHtml(unescapeHtml(text)));
+  const plain = strip(unescapeHtml(unescapeHtml(fixText(text))));
   return strip(plain.replace(spaceRun, ' ')).toLowerCase();
 }
 
