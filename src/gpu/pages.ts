@@ -118,6 +118,15 @@ export class StateStore {
     );
   }
 
+  /** Fills a group with zeros. */
+  clear(group: string): void {
+    const entry = this.#groups.get(group);
+    if (!entry) throw new NotFoundError(`state: there is no group named '${group}' on the device`);
+    const encoder = this.device.gpu.createCommandEncoder();
+    for (const buffer of entry.buffers) encoder.clearBuffer(buffer);
+    this.device.gpu.queue.submit([encoder.finish()]);
+  }
+
   /** Bytes of the buffers of a group, or of all. */
   bytes(group?: string): number {
     if (group !== undefined) return this.#groups.get(group)?.bytes ?? 0;

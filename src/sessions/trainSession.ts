@@ -1,0 +1,263 @@
+/**
+ * TrainSession: the training step on one device: shards of a batch accumulate gradients, one update follows.
+ *
+ * Draws (noise levels, noise, mask, caption drop) come from outside, so that a recorded run can be replayed; nothing here
+ * is random.
+ */
+import { InputError, ShapeError } from '../core/errors';
+import { packEdmCoefficients, sigmaOfDraw } from '../diffusion/edm';
+import type { TensorFile } from '../formats/tensorFile';
+import { readState } from '../gpu/readback';
+import type { Run } from '../gpu/run';
+import type { Graph } from '../graph/graph';
+import { ditLayout, type DitLayout } from '../models/dit/config';
+import { ditParameters, trainedParameters, type DitParameter } from '../models/dit/parameters';
+import type { Weights } from '../models/weights';
+import { packHyper, type OptimizerSettings } from '../ops/optimizer';
+import type { DitConfig } from '../protocol/schemas';
+import { traceAccumulate, traceNorm, traceUpdate, type ShardShape } from '../train/graphs';
+import { keptTokens, maskRows } from '../train/patchMask';
+import { timestepRows } from './ditSession';
+import { groupWeights, loadWeights, type LoadOptions } from './loadWeights';
+import { prepareRun, type SessionResources } from './resources';
+
+/** Samples with their draws. N samples, C channels, T tokens, L caption length. */
+export interface TrainBatch {
+  readonly samples: number;
+  /** [N, C, h, w], scaled. */
+  readonly latents: Float32Array;
+  /** [N, L, caption width] */
+  readonly captions: Float32Array;
+  /** [N]: standard normal draw of the noise level. */
+  readonly rndNormal: Float32Array;
+  /** Unit normal, like latents. */
+  readonly noise: Float32Array;
+  /** [N, T]: uniform draw of the mask; not read at ratio 0. */
+  readonly maskNoise: Float32Array;
+  /** [N]: 0 drops the caption. */
+  readonly drop: Float32Array;
+}
+
+export interface LossSettings {
+  readonly maskRatio: number;
+  readonly pMean: number;
+  readonly pStd: number;
+  /** Samples per shard; must divide the batch. Default: the batch. */
+  readonly shard?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Which state groups a trainer keeps besides weights and gradients. */
+export interface TrainerOptions {
+  readonly maxNorm: number;
+  readonly ema: boolean;
+}
+
+const cut = (values: Float32Array, parts: number, part: number): Float32Array => {
+  const size = values.length / parts;
+  return values.subarray(part * size, (part + 1) * size);
+};
+
+export class TrainSession {
+  readonly config: DitConfig;
+  readonly layout: DitLayout;
+  readonly trained: readonly DitParameter[];
+  readonly #resources: SessionResources;
+  readonly #runs = new Map<string, Run>();
+  #update: { run: Run; key: string } | null = null;
+
+  private constructor(resources: SessionResources, config: DitConfig) {
+    this.#resources = resources;
+    this.config = config;
+    this.layout = ditLayout(config);
+    this.trained = trainedParameters(config);
+  }
+
+  /** Loads weights (f32) and allocates gradients. @throws NotFoundError, FormatError, OutOfMemoryError */
+  static async load(
+    resources: SessionResources,
+    config: DitConfig,
+    file: TensorFile,
+    options: Omit<LoadOptions, 'storage'> = {},
+  ): Promise<TrainSession> {
+    await loadWeights(resources.state, 'dit', file, ditParameters(config), { ...options, storage: 'f32' });
+    const session = new TrainSession(resources, config);
+    try {
+      await session.#allocate('grads');
+      await resources.state.allocate('metrics', new Map([['loss', { shape: [1], dtype: 'f32' as const }]]));
+    } catch (thrown) {
+      session.dispose();
+      throw thrown;
+    }
+    return session;
+  }
+
+  /**
+   * Clears the gradients and runs every shard of the batch.
+   * @returns the batch's loss and each sample's
+   * @throws ShapeError, InputError
+   */
+  async accumulate(
+    batch: TrainBatch,
+    settings: LossSettings & { readonly inputGradients?: boolean },
+  ): Promise<{ loss: number; perSample: Float32Array; inputs: Map<string, Float32Array> }> {
+    const { state, pacer } = this.#resources;
+    const shard = settings.shard ?? batch.samples;
+    if (!Number.isInteger(shard) || shard < 1 || batch.samples % shard !== 0) {
+      throw new InputError(`shard: a whole number that divides the batch of ${batch.samples}: ${shard}`);
+    }
+    this.#checkBatch(batch);
+    const { tokens } = this.layout;
+    const kept = settings.maskRatio > 0 ? keptTokens(tokens, settings.maskRatio) : null;
+    const run = await this.#accumulateRun({
+      samples: shard,
+      batch: batch.samples,
+      captionLength: batch.captions.length / batch.samples / this.layout.captionChannels,
+      keptTokens: kept,
+      inputGradients: settings.inputGradients ?? false,
+    });
+    state.clear('grads');
+    state.clear('metrics');
+    const shards = batch.samples / shard;
+    const perSample = new Float32Array(batch.samples);
+    const inputs = new Map<string, Float32Array[]>();
+    for (let part = 0; part < shards; part++) {
+      const sigmas = Array.from(cut(batch.rndNormal, shards, part), (z) =>
+        sigmaOfDraw(z, settings.pMean, settings.pStd),
+      );
+      run.write('latents', cut(batch.latents, shards, part));
+      run.write('noise', cut(batch.noise, shards, part));
+      run.write('captions', cut(batch.captions, shards, part));
+      run.write('drop', cut(batch.drop, shards, part));
+      run.write('coefficients', packEdmCoefficients(sigmas));
+      run.write(
+        'features',
+        timestepRows(
+          sigmas.map((sigma) => Math.log(sigma) / 4),
+          shard,
+        ),
+      );
+      if (kept !== null) {
+        const rows = maskRows(cut(batch.maskNoise, shards, part), tokens, kept);
+        run.write('mask', rows.mask);
+        run.write('keep', rows.keep);
+        run.write('restore', rows.restore);
+      }
+      await pacer.execute(run, settings.signal);
+      perSample.set(await run.read('loss_per_sample'), part * shard);
+      if (settings.inputGradients) {
+        for (const name of ['x_in', 'y_in', 'grad_x_in', 'grad_y_in']) {
+          if (run.plan.outputs.has(name))
+            inputs.set(name, [...(inputs.get(name) ?? []), await run.read(name)]);
+        }
+      }
+    }
+    await pacer.idle();
+    const loss = new Float32Array(await readState(state, 'metrics:loss'))[0]!;
+    return { loss, perSample, inputs: new Map([...inputs].map(([name, parts]) => [name, join(parts)])) };
+  }
+
+  /** Global norm of the accumulated gradients. */
+  async gradNorm(): Promise<number> {
+    const run = await prepareRun(this.#resources, traceNorm(this.trained));
+    try {
+      await this.#resources.pacer.execute(run);
+      return (await run.read('grad_norm'))[0]!;
+    } finally {
+      run.destroy();
+    }
+  }
+
+  /** Allocates moments (zero) and, if asked for, the moving average. @throws OutOfMemoryError */
+  async startOptimizer(options: TrainerOptions): Promise<void> {
+    await this.#allocate('m');
+    await this.#allocate('v');
+    if (options.ema) await this.#allocate('ema');
+    const run = await prepareRun(
+      this.#resources,
+      traceUpdate(this.trained, (graph) => this.#weights(graph), options),
+    );
+    this.#update = { run, key: JSON.stringify(options) };
+  }
+
+  /** Clip and AdamW from the accumulated gradients; gives the global norm before clipping. */
+  async update(settings: OptimizerSettings): Promise<number> {
+    if (!this.#update) throw new InputError('train: an optimizer must be started before an update: none is');
+    const { run } = this.#update;
+    run.write('hyper', packHyper(settings));
+    await this.#resources.pacer.execute(run);
+    return (await run.read('grad_norm'))[0]!;
+  }
+
+  /** Values of a group ('dit', 'grads', 'm', 'v', 'ema') by parameter name. */
+  async values(group: string): Promise<Map<string, Float32Array>> {
+    const { state } = this.#resources;
+    const values = new Map<string, Float32Array>();
+    for (const { name } of group === 'dit' ? ditParameters(this.config) : this.trained) {
+      values.set(name, new Float32Array(await readState(state, `${group}:${name}`)));
+    }
+    return values;
+  }
+
+  dispose(): void {
+    for (const run of this.#runs.values()) run.destroy();
+    this.#runs.clear();
+    this.#update?.run.destroy();
+    this.#update = null;
+    for (const group of ['dit', 'grads', 'metrics', 'm', 'v', 'ema']) this.#resources.state.release(group);
+  }
+
+  #weights(graph: Graph): Weights {
+    return groupWeights(graph, 'dit', ditParameters(this.config), 'f32');
+  }
+
+  async #accumulateRun(shape: ShardShape): Promise<Run> {
+    const key = JSON.stringify(shape);
+    let run = this.#runs.get(key);
+    if (!run) {
+      const graph = traceAccumulate(this.layout, this.trained, (g) => this.#weights(g), shape);
+      run = await prepareRun(this.#resources, graph);
+      this.#runs.set(key, run);
+    }
+    return run;
+  }
+
+  async #allocate(group: string): Promise<void> {
+    const specs = this.trained.map(({ name, shape }) => [name, { shape, dtype: 'f32' as const }] as const);
+    await this.#resources.state.allocate(group, new Map(specs));
+  }
+
+  #checkBatch(batch: TrainBatch): void {
+    const { channels, grid, patch, tokens, captionChannels } = this.layout;
+    const picture = channels * (grid * patch) ** 2;
+    const rules: [string, Float32Array, number][] = [
+      ['latents', batch.latents, picture],
+      ['noise', batch.noise, picture],
+      ['rnd_normal', batch.rndNormal, 1],
+      ['drop', batch.drop, 1],
+      ['mask_noise', batch.maskNoise, tokens],
+    ];
+    for (const [name, values, each] of rules) {
+      if (values.length !== batch.samples * each) {
+        throw new ShapeError(
+          `train: ${name} has ${each} values for each of ${batch.samples} samples: ${values.length} given`,
+        );
+      }
+    }
+    if (batch.captions.length === 0 || batch.captions.length % (batch.samples * captionChannels) !== 0) {
+      throw new ShapeError(
+        `train: captions are [${batch.samples}, L, ${captionChannels}]: ${batch.captions.length} values given`,
+      );
+    }
+  }
+}
+
+function join(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
