@@ -6,12 +6,17 @@ import type { OpDef } from '../graph/op';
 import { activationBackwardOp, activationOp } from './activation';
 import { accumulateOp, addOp } from './add';
 import { columnSumOp, repeatRowsOp } from './columnSum';
+import { combineExpertsOp, combineExpertsBackwardOp } from './combineExperts';
+import { conv2dBackwardInputOp, conv2dBackwardWeightOp, conv2dOp } from './conv2d';
+import { edmInputOp, edmLossBackwardOp, edmLossOp } from './edmLoss';
 import { expertRouteOp } from './expertRoute';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { gatherRowsOp } from './gatherRows';
 import { groupNormBackwardOp, groupNormOp, groupNormSumsOp } from './groupNorm';
+import { heunStepOp, sampleInputOp } from './heunStep';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
+import { adamWOp, clipScaleOp, emaUpdateOp, squareSumOp, zeroOp } from './optimizer';
 import { patchifyOp, unpatchifyOp } from './patches';
 import { permuteOp } from './permute';
 import { softmaxOp, softmaxBackwardOp } from './softmax';
@@ -31,12 +36,22 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('add', addOp, accumulateOp),
   ...entry('columnSum', columnSumOp),
   ...entry('columnSum', repeatRowsOp),
+  ...entry('combineExperts', combineExpertsOp, combineExpertsBackwardOp),
+  ...entry('conv2d', conv2dOp),
+  ...entry('conv2d', conv2dBackwardInputOp, conv2dBackwardWeightOp),
+  ...entry('edmLoss', edmInputOp),
+  ...entry('edmLoss', edmLossOp),
+  ...entry('edmLoss', edmLossBackwardOp),
   ...entry('expertRoute', expertRouteOp),
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
   ...entry('gatherRows', gatherRowsOp),
   ...entry('groupNorm', groupNormOp, groupNormSumsOp, groupNormBackwardOp),
+  ...entry('heunStep', heunStepOp),
+  ...entry('heunStep', sampleInputOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
+  ...entry('optimizer', squareSumOp, adamWOp, emaUpdateOp, zeroOp),
+  ...entry('optimizer', clipScaleOp),
   ...entry('patches', patchifyOp, unpatchifyOp),
   ...entry('permute', permuteOp),
   ...entry('softmax', softmaxOp, softmaxBackwardOp),

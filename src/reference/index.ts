@@ -2,12 +2,23 @@
 import { activationBackwardReference, activationReference } from './activation';
 import { accumulateReference, addReference } from './add';
 import { columnSumReference, repeatRowsReference } from './columnSum';
+import { combineExpertsBackwardReference, combineExpertsReference } from './combineExperts';
+import { conv2dBackwardInputReference, conv2dBackwardWeightReference, conv2dReference } from './conv2d';
+import { edmInputReference, edmLossBackwardReference, edmLossReference } from './edmLoss';
 import { expertRouteReference } from './expertRoute';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { gatherRowsReference } from './gatherRows';
 import { groupNormBackwardReference, groupNormReference, groupNormSumsReference } from './groupNorm';
+import { heunStepReference, sampleInputReference } from './heunStep';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
+import {
+  adamWReference,
+  clipScaleReference,
+  emaUpdateReference,
+  squareSumReference,
+  zeroReference,
+} from './optimizer';
 import { patchifyReference, unpatchifyReference } from './patches';
 import { permuteReference } from './permute';
 import type { Reference } from './reference';
@@ -21,7 +32,11 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['accumulate', accumulateReference],
   ['columnSum', columnSumReference],
   ['repeatRows', repeatRowsReference],
-  ['expertRoute', expertRouteReference],
+  ['combineExperts', combineExpertsReference],
+  ['combineExpertsBackward', combineExpertsBackwardReference],
+  ['conv2d', conv2dReference],
+  ['conv2dBackwardInput', conv2dBackwardInputReference],
+  ['conv2dBackwardWeight', conv2dBackwardWeightReference],
   ['gatedSilu', gatedSiluReference],
   ['gatedSiluBackward', gatedSiluBackwardReference],
   ['gatherRows', gatherRowsReference],
@@ -40,4 +55,15 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['sliceRows', sliceRowsReference],
   ['concatRows', concatRowsReference],
   ['assign', assignReference],
+  ['edmInput', edmInputReference],
+  ['edmLoss', edmLossReference],
+  ['edmLossBackward', edmLossBackwardReference],
+  ['expertRoute', expertRouteReference],
+  ['heunStep', heunStepReference],
+  ['sampleInput', sampleInputReference],
+  ['squareSum', squareSumReference],
+  ['clipScale', clipScaleReference],
+  ['adamW', adamWReference],
+  ['emaUpdate', emaUpdateReference],
+  ['zero', zeroReference],
 ]);

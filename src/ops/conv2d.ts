@@ -1,0 +1,293 @@
+/**
+ * conv2d: 3 x 3 convolution of pictures with channels last, stride 1, stride 2 (the autoencoder's downsampling, padded at
+ * the bottom and right only) or after nearest-neighbour enlargement, with bias and residual. 1 x 1 convolutions are
+ * linear.
+ */
+import {
+  conv2dBackwardInputShader,
+  conv2dBackwardWeightShader,
+  conv2dShader,
+  type ConvolutionForm,
+  type ConvolutionTile,
+} from '../../shaders/conv2d.wgsl';
+import { ShapeError } from '../core/errors';
+import type { Graph } from '../graph/graph';
+import { touchedBytes, type InputGradient, type LowerContext, type OpDef } from '../graph/op';
+import type { Tensor } from '../graph/tensor';
+import { columnSum } from './columnSum';
+import { canVector, emit, grid, type Operand } from './kernel';
+import { reshape } from './view';
+
+export interface Conv2dAttrs extends ConvolutionForm {
+  /** Which optional inputs follow x and w, in this order. */
+  readonly bias: boolean;
+  readonly residual: boolean;
+}
+
+interface Sizes {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly inputs: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly outputs: number;
+}
+
+/** Rows or columns of the result for `size` of the input. */
+function outSize(size: number, { stride, upsample }: ConvolutionForm): number {
+  return stride === 2 ? Math.floor(size / 2) : size * upsample;
+}
+
+function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm): Sizes {
+  if (x.rank !== 4) throw new ShapeError(`conv2d: x is [B, H, W, I]: ${x.describe()}`);
+  if (w.rank !== 4 || w.dim(1) !== 3 || w.dim(2) !== 3 || w.dim(3) !== x.dim(3)) {
+    throw new ShapeError(`conv2d: w is [O, 3, 3, I] with the I of x: x ${x.describe()}, w ${w.describe()}`);
+  }
+  if (form.stride === 2 && form.upsample === 2) {
+    throw new ShapeError('conv2d: stride 2 goes with no enlargement: stride 2, upsample 2');
+  }
+  const [batch, height, width, inputs] = x.shape as readonly [number, number, number, number];
+  const [outHeight, outWidth] = [outSize(height, form), outSize(width, form)];
+  if (outHeight === 0 || outWidth === 0) {
+    throw new ShapeError(`conv2d: stride 2 takes at least 2 rows and columns: ${x.describe()}`);
+  }
+  return { batch, height, width, inputs, outHeight, outWidth, outputs: w.dim(0) };
+}
+
+/** Tile by the size of the product: large tiles only where they fill the device. */
+function chooseTile<A>(ctx: LowerContext<A>, m: number, n: number): ConvolutionTile {
+  const tiles = Math.ceil(m / 64) * Math.ceil(n / 64);
+  const fills = tiles >= (ctx.profile.software ? 1 : 64);
+  return ctx.profile.gemmTile === 'large' && m > 32 && n > 32 && fills ? 8 : 4;
+}
+
+/** Workgroups for a product in tiles: columns in x, rows in y and, where there are too many, z. */
+function tileGrid<A>(
+  ctx: LowerContext<A>,
+  tile: ConvolutionTile,
+  m: number,
+  n: number,
+): [number, number, number] {
+  const [rows, more] = grid(Math.ceil(m / (tile * 8)), ctx.profile);
+  return [Math.ceil(n / (tile * 8)), rows, more];
+}
+
+/** Whether rows of `width` values can be read four wide: not where y, stored by element, shares memory with them. */
+function canRead<A>(
+  ctx: LowerContext<A>,
+  width: number,
+  tensors: readonly Tensor[],
+  y: Tensor,
+  wideY: boolean,
+): boolean {
+  const apart = wideY || tensors.every((tensor) => ctx.place(tensor).storage !== ctx.place(y).storage);
+  return apart && canVector(ctx, width, tensors);
+}
+
+function lower(ctx: LowerContext<Conv2dAttrs>): void {
+  const { stride, upsample } = ctx.attrs;
+  const [x, w] = ctx.inputs as readonly [Tensor, Tensor];
+  const bias = ctx.attrs.bias ? ctx.inputs[2]! : null;
+  const residual = ctx.attrs.residual ? ctx.inputs.at(-1)! : null;
+  const y = ctx.outputs[0]!;
+  const { batch, height, width, inputs, outHeight, outWidth, outputs } = sizesOf(x, w, ctx.attrs);
+  const [m, n, k] = [batch * outHeight * outWidth, outputs, 9 * inputs];
+  const wideY = canVector(ctx, n, [bias, residual, y]);
+  const wideX = canRead(ctx, inputs, [x, w], y, wideY);
+  const tile = chooseTile(ctx, m, n);
+  const variant = { stride, upsample, tile, wideX, wideY, bias: bias !== null, residual: residual !== null };
+  const operands: Operand[] = [
+    { name: 'x', tensor: x, access: 'read', vector: wideX ? 4 : 1 },
+    { name: 'w', tensor: w, access: 'read', vector: wideX ? 4 : 1 },
+  ];
+  if (bias) operands.push({ name: 'bias', tensor: bias, access: 'read', vector: wideY ? 4 : 1 });
+  if (residual) operands.push({ name: 'residual', tensor: residual, access: 'read', vector: wideY ? 4 : 1 });
+  operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
+  emit(ctx, {
+    shader: 'conv2d',
+    variant,
+    text: (header) => conv2dShader(variant, header),
+    operands,
+    uniforms: {
+      m,
+      n,
+      k,
+      height,
+      width,
+      channels: inputs,
+      gridCount: m,
+      gridPixels: outHeight * outWidth,
+      gridWidth: outWidth,
+    },
+    workgroups: tileGrid(ctx, tile, m, n),
+    macs: m * n * k,
+  });
+}
+
+export const conv2dOp: OpDef<Conv2dAttrs> = {
+  name: 'conv2d',
+  infer(inputs, attrs) {
+    const [x, w] = inputs as readonly [Tensor, Tensor];
+    const { batch, outHeight, outWidth, outputs } = sizesOf(x, w, attrs);
+    const shape = [batch, outHeight, outWidth, outputs];
+    const bias = attrs.bias ? inputs[2]! : null;
+    if (bias && bias.elements !== outputs) {
+      throw new ShapeError(`conv2d: bias has O elements: ${bias.describe()} for w ${w.describe()}`);
+    }
+    const residual = attrs.residual ? inputs.at(-1)! : null;
+    if (residual && residual.shape.join() !== shape.join()) {
+      throw new ShapeError(
+        `conv2d: residual has the shape of y: ${residual.describe()} for y [${shape.join(', ')}]`,
+      );
+    }
+    return [{ shape, dtype: 'f32' }];
+  },
+  vjp({ graph, inputs, attrs, grads, needs }) {
+    const dy = grads[0];
+    if (!dy) return inputs.map(() => null);
+    const { stride, upsample } = attrs;
+    const [x, w] = inputs as readonly [Tensor, Tensor];
+    const result: InputGradient[] = [
+      needs[0]
+        ? graph.append(conv2dBackwardInputOp, [w, dy], { stride, upsample, shape: x.shape })[0]!
+        : null,
+      needs[1]
+        ? graph.append(conv2dBackwardWeightOp, [x, dy], { stride, upsample, shape: w.shape })[0]!
+        : null,
+    ];
+    if (attrs.bias) {
+      result.push(
+        needs[2] ? reshape(graph, columnSum(graph, dy, { columns: dy.width }), inputs[2]!.shape) : null,
+      );
+    }
+    if (attrs.residual) result.push(dy);
+    return result;
+  },
+  lower,
+  cost(node) {
+    const { inputs, outputs } = sizesOf(node.inputs[0]!, node.inputs[1]!, node.attrs);
+    return { macs: (node.outputs[0]!.elements / outputs) * outputs * 9 * inputs, bytes: touchedBytes(node) };
+  },
+};
+
+export interface Conv2dBackwardAttrs extends ConvolutionForm {
+  /** Shape of the result: of x or of w. */
+  readonly shape: readonly number[];
+}
+
+/** Multiply-accumulates of either gradient: those of the convolution. */
+function backwardMacs(dy: Tensor, inputs: number): number {
+  return dy.elements * 9 * inputs;
+}
+
+/** dx from w and dy. */
+export const conv2dBackwardInputOp: OpDef<Conv2dBackwardAttrs> = {
+  name: 'conv2dBackwardInput',
+  infer: (_, { shape }) => [{ shape, dtype: 'f32' }],
+  vjp: null,
+  lower(ctx) {
+    const { stride, upsample } = ctx.attrs;
+    const [w, dy] = ctx.inputs as readonly [Tensor, Tensor];
+    const dx = ctx.outputs[0]!;
+    const [, height, width, inputs] = dx.shape as readonly [number, number, number, number];
+    const [m, n, k] = [dx.rows, inputs, 9 * upsample * upsample * dy.width];
+    const wideX = canVector(ctx, inputs, [w, dx]);
+    const wideY = canRead(ctx, dy.width, [dy], dx, wideX);
+    const tile = chooseTile(ctx, m, n);
+    const variant = { stride, upsample, tile, wideX, wideY };
+    emit(ctx, {
+      shader: 'conv2dBackwardInput',
+      variant,
+      text: (header) => conv2dBackwardInputShader(variant, header),
+      operands: [
+        { name: 'w', tensor: w, access: 'read', vector: wideX ? 4 : 1 },
+        { name: 'dy', tensor: dy, access: 'read', vector: wideY ? 4 : 1 },
+        { name: 'dx', tensor: dx, access: 'write', vector: wideX ? 4 : 1 },
+      ],
+      uniforms: {
+        m,
+        n,
+        k,
+        height: dy.dim(1),
+        width: dy.dim(2),
+        channels: dy.width,
+        gridCount: m,
+        gridPixels: height * width,
+        gridWidth: width,
+      },
+      workgroups: tileGrid(ctx, tile, m, n),
+      macs: m * n * k,
+    });
+  },
+  cost: (node) => ({
+    macs: backwardMacs(node.inputs[1]!, node.outputs[0]!.width),
+    bytes: touchedBytes(node),
+  }),
+};
+
+/** dw [O, 3, 3, I] from x and dy. */
+export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardAttrs> = {
+  name: 'conv2dBackwardWeight',
+  infer: (_, { shape }) => [{ shape, dtype: 'f32' }],
+  vjp: null,
+  lower(ctx) {
+    const { stride, upsample } = ctx.attrs;
+    const [x, dy] = ctx.inputs as readonly [Tensor, Tensor];
+    const dw = ctx.outputs[0]!;
+    const [m, n, k] = [dy.width, 9 * x.width, dy.rows];
+    const wideX = canVector(ctx, x.width, [x, dw]);
+    const wideY = canRead(ctx, dy.width, [dy], dw, wideX);
+    const tile = chooseTile(ctx, m, n);
+    const variant = { stride, upsample, tile, wideX, wideY };
+    emit(ctx, {
+      shader: 'conv2dBackwardWeight',
+      variant,
+      text: (header) => conv2dBackwardWeightShader(variant, header),
+      operands: [
+        { name: 'x', tensor: x, access: 'read', vector: wideX ? 4 : 1 },
+        { name: 'dy', tensor: dy, access: 'read', vector: wideY ? 4 : 1 },
+        { name: 'dw', tensor: dw, access: 'write', vector: wideX ? 4 : 1 },
+      ],
+      uniforms: {
+        m,
+        n,
+        k,
+        height: x.dim(1),
+        width: x.dim(2),
+        channels: x.width,
+        gridCount: k,
+        gridPixels: dy.dim(1) * dy.dim(2),
+        gridWidth: dy.dim(2),
+      },
+      workgroups: tileGrid(ctx, tile, m, n),
+      macs: m * n * k,
+    });
+  },
+  cost: (node) => ({
+    macs: backwardMacs(node.inputs[1]!, node.inputs[0]!.width),
+    bytes: touchedBytes(node),
+  }),
+};
+
+export interface Conv2dOptions {
+  /** 2: half the rows and columns, rounded down; one row and column of zeros at the bottom and right. Default 1. */
+  readonly stride?: 1 | 2;
+  /** 2: the input is read as if every pixel stood twice in each direction. Default 1. */
+  readonly upsample?: 1 | 2;
+  /** [O] */
+  readonly bias?: Tensor;
+  /** [B, Ho, Wo, O], added to the result. */
+  readonly residual?: Tensor;
+}
+
+/**
+ * Convolves x [B, H, W, I] with w [O, 3, 3, I], zeros around: [B, Ho, Wo, O].
+ * @throws ShapeError
+ */
+export function conv2d(graph: Graph, x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { stride = 1, upsample = 1, bias, residual } = options;
+  const extras = [bias, residual].filter((tensor) => tensor !== undefined);
+  const attrs = { stride, upsample, bias: bias !== undefined, residual: residual !== undefined };
+  return graph.append(conv2dOp, [x, w, ...extras], attrs)[0]!;
+}

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest';
+import { Graph } from '../../src/graph/graph';
+import { conv2d, type Conv2dOptions } from '../../src/ops/conv2d';
+import { checkOp, type CheckInput } from '../helpers/checkOp';
+import { useTestGpu } from '../helpers/device';
+
+useTestGpu();
+
+interface Case {
+  x: [batch: number, height: number, width: number, channels: number];
+  outputs: number;
+  form?: Pick<Conv2dOptions, 'stride' | 'upsample'>;
+  bias?: boolean;
+  residual?: [number, number, number, number];
+  half?: boolean;
+  gradients?: boolean;
+}
+
+// few variants, each a pipeline that takes a software driver a second to compile; several sizes for each
+const cases: Case[] = [
+  { x: [2, 7, 6, 3], outputs: 5, bias: true, gradients: true },
+  { x: [1, 9, 8, 40], outputs: 36, bias: true, residual: [1, 9, 8, 36], gradients: true },
+  { x: [1, 18, 15, 16], outputs: 68, bias: true, residual: [1, 18, 15, 68] },
+  { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, gradients: true },
+  { x: [1, 2, 2, 4], outputs: 4, form: { stride: 2 }, bias: true },
+  { x: [1, 5, 8, 5], outputs: 6, form: { stride: 2 } },
+  { x: [2, 3, 4, 8], outputs: 4, form: { upsample: 2 }, gradients: true },
+  { x: [1, 1, 1, 4], outputs: 40, form: { upsample: 2 }, gradients: true },
+  { x: [1, 4, 3, 3], outputs: 3, form: { upsample: 2 } },
+  { x: [1, 4, 5, 8], outputs: 6, residual: [1, 4, 5, 6], half: true },
+  { x: [1, 5, 4, 3], outputs: 7, half: true },
+];
+
+describe('conv2d', () => {
+  for (const { x, outputs, form = {}, bias = false, residual, half = false, gradients = false } of cases) {
+    const traits = [JSON.stringify(form), bias && 'bias', residual && 'residual', half && 'f16 weights'];
+    test(`[${x.join(', ')}] to ${outputs}, ${traits.filter(Boolean).join(', ')}`, async () => {
+      const inputs: Record<string, CheckInput> = {
+        x: { shape: x },
+        w: { shape: [outputs, 3, 3, x[3]], dtype: half ? 'f16' : 'f32' },
+        ...(bias ? { bias: { shape: [outputs] } } : {}),
+        ...(residual ? { residual: { shape: residual } } : {}),
+      };
+      await checkOp({
+        inputs,
+        build: (g, { x: picture, w, ...extras }) => conv2d(g, picture!, w!, { ...form, ...extras }),
+        wrt: gradients ? Object.keys(inputs) : [],
+      });
+    });
+  }
+
+  test('wrong shapes are named', () => {
+    const g = new Graph();
+    const x = g.input('x', [1, 4, 4, 8]);
+    const w = g.input('w', [6, 3, 3, 8]);
+    const v = g.input('v', [6, 8, 3, 3]);
+    const bias = g.input('bias', [4]);
+    const residual = g.input('residual', [1, 4, 4, 8]);
+    expect(() => conv2d(g, x, v)).toThrow(
+      'conv2d: w is [O, 3, 3, I] with the I of x: x f32 [1, 4, 4, 8], w f32 [6, 8, 3, 3]',
+    );
+    expect(() => conv2d(g, x, w, { bias })).toThrow(
+      'conv2d: bias has O elements: f32 [4] for w f32 [6, 3, 3, 8]',
+    );
+    expect(() => conv2d(g, x, w, { residual })).toThrow(
+      'conv2d: residual has the shape of y: f32 [1, 4, 4, 8] for y [1, 4, 4, 6]',
+    );
+    expect(() => conv2d(g, x, w, { stride: 2, upsample: 2 })).toThrow(
+      'conv2d: stride 2 goes with no enlargement: stride 2, upsample 2',
+    );
+  });
+});
