@@ -5,6 +5,7 @@
 import type { OpDef } from '../graph/op';
 import { activationBackwardOp, activationOp } from './activation';
 import { accumulateOp, addOp } from './add';
+import { attentionBackwardOp, attentionOp } from './attention';
 import { columnSumOp, repeatRowsOp } from './columnSum';
 import { combineExpertsOp, combineExpertsBackwardOp } from './combineExperts';
 import { conv2dBackwardInputOp, conv2dBackwardWeightOp, conv2dOp } from './conv2d';
@@ -34,6 +35,7 @@ const entry = <A>(stem: string, ...ops: readonly OpDef<A>[]): RegisteredOp[] =>
 export const ops: readonly RegisteredOp[] = [
   ...entry('activation', activationOp, activationBackwardOp),
   ...entry('add', addOp, accumulateOp),
+  ...entry('attention', attentionOp, attentionBackwardOp),
   ...entry('columnSum', columnSumOp),
   ...entry('columnSum', repeatRowsOp),
   ...entry('combineExperts', combineExpertsOp, combineExpertsBackwardOp),

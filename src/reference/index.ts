@@ -1,6 +1,7 @@
 /** The register of references: op name to float64 implementation. */
 import { activationBackwardReference, activationReference } from './activation';
 import { accumulateReference, addReference } from './add';
+import { attentionBackwardReference, attentionReference } from './attention';
 import { columnSumReference, repeatRowsReference } from './columnSum';
 import { combineExpertsBackwardReference, combineExpertsReference } from './combineExperts';
 import { conv2dBackwardInputReference, conv2dBackwardWeightReference, conv2dReference } from './conv2d';
@@ -30,6 +31,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['activationBackward', activationBackwardReference],
   ['add', addReference],
   ['accumulate', accumulateReference],
+  ['attention', attentionReference],
+  ['attentionBackward', attentionBackwardReference],
   ['columnSum', columnSumReference],
   ['repeatRows', repeatRowsReference],
   ['combineExperts', combineExpertsReference],
