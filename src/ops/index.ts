@@ -15,6 +15,7 @@ import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { gatherRowsOp } from './gatherRows';
 import { groupNormBackwardOp, groupNormOp, groupNormSumsOp } from './groupNorm';
 import { heunStepOp, sampleInputOp } from './heunStep';
+import { layerNormBackwardOp, layerNormOp } from './layerNorm';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
 import { adamWOp, clipScaleOp, emaUpdateOp, squareSumOp, zeroOp } from './optimizer';
@@ -50,6 +51,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('groupNorm', groupNormOp, groupNormSumsOp, groupNormBackwardOp),
   ...entry('heunStep', heunStepOp),
   ...entry('heunStep', sampleInputOp),
+  ...entry('layerNorm', layerNormOp, layerNormBackwardOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
   ...entry('optimizer', squareSumOp, adamWOp, emaUpdateOp, zeroOp),

@@ -11,6 +11,7 @@ import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { gatherRowsReference } from './gatherRows';
 import { groupNormBackwardReference, groupNormReference, groupNormSumsReference } from './groupNorm';
 import { heunStepReference, sampleInputReference } from './heunStep';
+import { layerNormBackwardReference, layerNormReference } from './layerNorm';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
 import {
@@ -46,6 +47,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['groupNorm', groupNormReference],
   ['groupNormSums', groupNormSumsReference],
   ['groupNormBackward', groupNormBackwardReference],
+  ['layerNorm', layerNormReference],
+  ['layerNormBackward', layerNormBackwardReference],
   ['linear', linearReference],
   ['linearAccumulate', linearReference],
   ['mulRows', mulRowsReference],
