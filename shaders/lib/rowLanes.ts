@@ -11,6 +11,13 @@ export const rowLaneThreads = 64;
 /** Threads that share a row: all of a workgroup, or a part of it where rows are short. */
 export type RowLanes = 1 | 4 | 16 | 64;
 
+/** Threads to a row of `columns`: short rows share a workgroup. */
+export function rowLanesFor(columns: number): RowLanes {
+  if (columns <= 8) return 1;
+  if (columns <= 32) return 4;
+  return columns <= 256 ? 16 : 64;
+}
+
 export function rowSumText(lanes: RowLanes, type: 'f32' | 'vec2<f32>'): string {
   return wgsl`
 #if ${lanes === 1}

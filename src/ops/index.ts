@@ -22,6 +22,7 @@ import { adamWOp, clipScaleOp, emaUpdateOp, squareSumOp, zeroOp } from './optimi
 import { patchifyOp, unpatchifyOp } from './patches';
 import { permuteOp } from './permute';
 import { softmaxOp, softmaxBackwardOp } from './softmax';
+import { splitColumnsBackwardOp, splitColumnsOp } from './splitColumns';
 import { assignOp, concatRowsOp, reshapeOp, sliceRowsOp } from './view';
 
 export interface RegisteredOp {
@@ -59,6 +60,8 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('patches', patchifyOp, unpatchifyOp),
   ...entry('permute', permuteOp),
   ...entry('softmax', softmaxOp, softmaxBackwardOp),
+  ...entry('splitColumns', splitColumnsOp),
+  ...entry('splitColumns', splitColumnsBackwardOp),
   ...entry('view', reshapeOp),
   ...entry('view', sliceRowsOp),
   ...entry('view', concatRowsOp, assignOp),

@@ -11,7 +11,7 @@ import {
   type LayerNormParametersVariant,
   type LayerNormVariant,
 } from '../../shaders/layerNorm.wgsl';
-import { rowLaneThreads, type RowLanes } from '../../shaders/lib/rowLanes';
+import { rowLanesFor, rowLaneThreads } from '../../shaders/lib/rowLanes';
 import { InternalError, ShapeError } from '../core/errors';
 import type { Graph } from '../graph/graph';
 import {
@@ -64,13 +64,6 @@ function sampleCount(inputs: ReadonlyMap<string, Tensor>): number {
   return inputs.get('rows')?.elements ?? inputs.get('shift')?.rows ?? 1;
 }
 
-/** Threads to a row: short rows share a workgroup. */
-function lanesFor(columns: number): RowLanes {
-  if (columns <= 8) return 1;
-  if (columns <= 32) return 4;
-  return columns <= 256 ? 16 : 64;
-}
-
 function check(inputs: ReadonlyMap<string, Tensor>): void {
   const x = inputs.get('x')!;
   if (x.rank < 1 || x.width === 0) throw new ShapeError(`layerNorm: x is [..., D]: ${x.describe()}`);
@@ -105,7 +98,7 @@ function lower(ctx: LowerContext<LayerNormAttrs>): void {
   const parts = ['weight', 'bias', 'shift', 'scale'].filter((name) => inputs.has(name));
   const wide = canVector(ctx, x.width, [x, y, ...parts.map((name) => inputs.get(name))]);
   const vector = wide ? 4 : 1;
-  const lanes = lanesFor(x.width);
+  const lanes = rowLanesFor(x.width);
   const { weight, bias, modulated, chosen } = attrs;
   const variant: LayerNormVariant = {
     wide,
@@ -184,7 +177,7 @@ function lowerInput(ctx: LowerContext<LayerNormAttrs>): void {
   const dx = ctx.outputs[0]!;
   const wide = canVector(ctx, x.width, [x, dy, dx, inputs.get('weight'), inputs.get('scale')]);
   const vector = wide ? 4 : 1;
-  const lanes = lanesFor(x.width);
+  const lanes = rowLanesFor(x.width);
   const variant = { wide, lanes, weight, modulated, chosen };
   const operands: Operand[] = [
     { name: 'x', tensor: x, access: 'read', vector },

@@ -25,6 +25,7 @@ import { patchifyReference, unpatchifyReference } from './patches';
 import { permuteReference } from './permute';
 import type { Reference } from './reference';
 import { softmaxBackwardReference, softmaxReference } from './softmax';
+import { splitColumnsBackwardReference, splitColumnsReference } from './splitColumns';
 import { assignReference, concatRowsReference, reshapeReference, sliceRowsReference } from './view';
 
 export const references: ReadonlyMap<string, Reference> = new Map<string, Reference>([
@@ -57,6 +58,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['permute', permuteReference],
   ['softmax', softmaxReference],
   ['softmaxBackward', softmaxBackwardReference],
+  ['splitColumns', splitColumnsReference],
+  ['splitColumnsBackward', splitColumnsBackwardReference],
   ['reshape', reshapeReference],
   ['sliceRows', sliceRowsReference],
   ['concatRows', concatRowsReference],

@@ -1,6 +1,6 @@
 /** References of layerNorm and layerNormBackward. */
 import type { GraphNode } from '../graph/op';
-import type { Reference, Values } from './reference';
+import { rowStats, type Reference, type Values } from './reference';
 
 interface LayerNormAttrs {
   readonly eps: number;
@@ -44,14 +44,6 @@ function parts(node: GraphNode<LayerNormAttrs>, inputs: readonly Values[], skip:
       return (rows ? rows[sample]! : sample) * width;
     },
   };
-}
-
-function rowStats(x: Values, start: number, width: number, eps: number): [mean: number, rstd: number] {
-  let mean = 0;
-  for (let c = 0; c < width; c++) mean += x[start + c]! / width;
-  let variance = 0;
-  for (let c = 0; c < width; c++) variance += (x[start + c]! - mean) ** 2 / width;
-  return [mean, 1 / Math.sqrt(variance + eps)];
 }
 
 export const layerNormReference: Reference<LayerNormAttrs> = {

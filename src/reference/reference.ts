@@ -30,3 +30,12 @@ export function erf(x: number): number {
   for (let n = 100; n >= 1; n--) fraction = a + n / 2 / fraction;
   return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / fraction);
 }
+
+/** Mean and 1 / sqrt(biased variance + eps) of `width` values from `start`. */
+export function rowStats(x: Values, start: number, width: number, eps: number): [mean: number, rstd: number] {
+  let mean = 0;
+  for (let c = 0; c < width; c++) mean += x[start + c]! / width;
+  let variance = 0;
+  for (let c = 0; c < width; c++) variance += (x[start + c]! - mean) ** 2 / width;
+  return [mean, 1 / Math.sqrt(variance + eps)];
+}

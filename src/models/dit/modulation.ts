@@ -39,7 +39,7 @@ export function ditModulation(
   tap?: Tap,
 ): Modulation {
   const hidden = activation(graph, c, 'gelu_tanh');
-  const chunks = (name: string, width: number, count: number): Tensor[] =>
+  const chunks = (name: string, width: number, count: number): readonly Tensor[] =>
     scoped(graph, weights, name, (w) => {
       const all = linear(graph, hidden, w('adaLN_modulation.1.weight'), {
         bias: w('adaLN_modulation.1.bias'),
