@@ -19,7 +19,11 @@ const maxPeriod = 10000;
  * @param interpScale `pos_interp_scale` of the model's config: 1 at 256 px, 2 at 512 px
  * @throws InputError when a size is not a positive whole number, or dim not a multiple of 4
  */
-export function positionEmbedding(gridSize: number, dim: number, interpScale: number): Float32Array<ArrayBuffer> {
+export function positionEmbedding(
+  gridSize: number,
+  dim: number,
+  interpScale: number,
+): Float32Array<ArrayBuffer> {
   if (!Number.isInteger(gridSize) || gridSize < 1) {
     throw new InputError(`position embedding: the grid has a whole number of patches a side: ${gridSize}`);
   }
