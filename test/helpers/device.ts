@@ -4,19 +4,15 @@
  */
 import { afterAll, afterEach, beforeEach } from 'vitest';
 import { create, globals } from 'webgpu';
-import { Device, openDevice } from '../../src/gpu/device';
-import { StateStore } from '../../src/gpu/pages';
-import { Run, ScratchPool } from '../../src/gpu/run';
+import { openDevice } from '../../src/gpu/device';
+import { Run } from '../../src/gpu/run';
 import type { Graph } from '../../src/graph/graph';
 import { planGraph, type Plan } from '../../src/graph/plan';
+import { makeResources, type SessionResources } from '../../src/sessions/resources';
 
 Object.assign(globalThis, globals);
 
-export interface TestGpu {
-  readonly device: Device;
-  readonly state: StateStore;
-  readonly scratch: ScratchPool;
-}
+export type TestGpu = SessionResources;
 
 let current: Promise<TestGpu> | null = null;
 // the entry point must stay referenced as long as the device is used
@@ -27,10 +23,13 @@ export function testGpu(): Promise<TestGpu> {
   current ??= (async () => {
     gpu = create([]);
     const device = await openDevice(gpu, { defaultLimits: process.env['TABDIT_DEFAULT_LIMITS'] === '1' });
-    return { device, state: new StateStore(device), scratch: new ScratchPool(device) };
+    return makeResources(device);
   })();
   return current;
 }
+
+/** The test device's resources, under the name sessions know them by. */
+export const testResources = testGpu;
 
 /** Call once at the top of a test file: opens error scopes around each test, frees everything at the end. */
 export function useTestGpu(): void {
