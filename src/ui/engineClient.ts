@@ -44,8 +44,8 @@ export interface Asked<K extends RequestType> {
 }
 
 interface Waiting {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class EngineClient {

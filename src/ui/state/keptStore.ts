@@ -11,8 +11,8 @@ export interface TextStorage {
 export interface KeptState extends Kept {
   /** False once the browser refused to keep something. */
   readonly keeps: boolean;
-  setDraft(change: Partial<Draft>): void;
-  setView(change: Partial<View>): void;
+  readonly setDraft: (change: Partial<Draft>) => void;
+  readonly setView: (change: Partial<View>) => void;
 }
 
 /** `storage` null, or one that throws: the page works, and forgets. */

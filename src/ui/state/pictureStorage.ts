@@ -56,13 +56,13 @@ export function sortPictures<P extends StoredPicture>(pictures: readonly P[]): P
 /** The browser's own storage. Opens the database on first use. */
 export function indexedDbPictures(): PictureStorage {
   let opened: UseStore | undefined;
-  const use = (): UseStore => (opened ??= createStore('tabdit-pictures', 'pictures'));
+  const database = (): UseStore => (opened ??= createStore('tabdit-pictures', 'pictures'));
   return {
     load: async () => {
-      const records = await entries<IDBValidKey, unknown>(use());
+      const records = await entries<IDBValidKey, unknown>(database());
       return sortPictures(records.flatMap(([id, record]) => restorePicture(id, record) ?? []));
     },
-    save: async ({ id, ...record }) => set(id, record, use()),
-    remove: async (id) => del(id, use()),
+    save: async ({ id, ...record }) => set(id, record, database()),
+    remove: async (id) => del(id, database()),
   };
 }
