@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
 import { planGraph, type Plan } from '../../src/graph/plan';
-import { plainProfile } from '../../src/graph/profile';
+import { defaultLimits, plainProfile, type DeviceProfile } from '../../src/graph/profile';
 import { parameterCount, parametersByName, repackOhwi, storedShape } from '../../src/models/parameters';
 import { decode } from '../../src/models/vae/decoder';
 import { encode } from '../../src/models/vae/encoder';
@@ -32,13 +32,24 @@ const ostris: KlConfig = {
   scaling_factor: 0.2614,
 };
 
-function planOf(config: KlConfig, direction: 'encode' | 'decode', size: number): Plan {
+/** A device with room for the largest activation of the SDXL decoder at 512 px, 256 MiB. */
+const roomy: DeviceProfile = {
+  ...plainProfile,
+  limits: { ...defaultLimits, maxStorageBufferBindingSize: 2 ** 29, maxBufferSize: 2 ** 30 },
+};
+
+function planOf(
+  config: KlConfig,
+  direction: 'encode' | 'decode',
+  size: number,
+  profile = plainProfile,
+): Plan {
   const graph = new Graph();
   const weights = groupWeights(graph, 'vae', klParameters(config), 'f16');
   const [trace, channels] =
     direction === 'encode' ? ([encode, 3] as const) : ([decode, config.latent_channels] as const);
   graph.output('y', trace(graph, weights, config, graph.input('x', [1, channels, size, size])));
-  return planGraph(graph, plainProfile);
+  return planGraph(graph, profile);
 }
 
 describe('autoencoder tables', () => {
@@ -89,6 +100,13 @@ describe('autoencoder plans', () => {
       expect(plan.dispatches.reduce((sum, dispatch) => sum + dispatch.macs, 0)).toBe(plan.macs);
     });
   }
+
+  test('SDXL: 512 px needs more than the default limits, and says so', () => {
+    expect(() => planOf(sdxl, 'decode', 64)).toThrow(
+      'decoder/up_blocks.2/upsamplers.0/conv/conv2d: a binding may hold at most 134217728 bytes on this device: 268435456 bytes',
+    );
+    expect(Math.abs(planOf(sdxl, 'decode', 64, roomy).macs / 1e9 - 1257.3)).toBeLessThan(0.06);
+  });
 
   test('shapes that do not fit are named', () => {
     expect(() => planOf(sdxl, 'encode', 36)).toThrow(

@@ -2,7 +2,7 @@
  * Building blocks of an AutoencoderKL, channels last: resnet, attention over all pixels, middle block. Each is a plain
  * function that traces one upstream module.
  */
-import { invariant } from '../../core/errors';
+import { LimitError } from '../../core/errors';
 import type { Graph } from '../../graph/graph';
 import type { Tensor } from '../../graph/tensor';
 import { conv2d, type Conv2dOptions } from '../../ops/conv2d';
@@ -86,13 +86,16 @@ export function resnet(parent: Module, name: string, x: Tensor, outputs: number)
 /**
  * One head of full width over the pixels of each picture, added to x [B, H, W, C]. Scores are made for as many rows at a
  * time as `maxScores` allows; each row of the result is the same whatever that number.
+ * @throws LimitError
  */
 export function attention(parent: Module, name: string, x: Tensor): Tensor {
   return submodule(parent, name, (module) => {
     const { graph, weights } = module;
     const [batch, channels] = [x.dim(0), x.width];
     const pixels = x.rows / batch;
-    invariant(pixels <= maxScores, `${name}: at most ${maxScores} pixels: ${x.describe()}`);
+    if (pixels > maxScores) {
+      throw new LimitError(`${name}: attention takes at most ${maxScores} pixels: ${x.describe()}`);
+    }
     const flat = reshape(graph, norm(module, 'group_norm', x, false), [x.rows, channels]);
     const project = (projection: string): Tensor =>
       graph.scope(projection, () =>
