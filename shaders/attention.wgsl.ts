@@ -100,6 +100,9 @@ export function attentionShader(v: AttentionVariant, header: string): string {
   const n4 = vectors(v.headDim);
   const lanes = 64 / rows;
   const own = Math.ceil(n4 / lanes);
+  // a lane without a column of its own repeats the last one and does not store it
+  const column = (i: number): string =>
+    (i + 1) * lanes <= n4 ? `lane + ${i * lanes}u` : `min(lane + ${i * lanes}u, ${n4 - 1}u)`;
   return wgsl`${header}
 ${headLoad('q', v)}
 ${headLoad('k', v)}
@@ -110,6 +113,7 @@ var<workgroup> qTile: array<vec4<f32>, ${rows * n4}>;
 var<workgroup> kTile: array<vec4<f32>, ${keys * n4}>;
 var<workgroup> vTile: array<vec4<f32>, ${keys * n4}>;
 var<workgroup> scores: array<f32, ${rows * keys}>;
+var<workgroup> weights: array<f32, ${rows * keys}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -145,16 +149,19 @@ ${unroll(own, (i) => `  var acc${i} = vec4<f32>(0.0);`)}
     workgroupBarrier();
     var top = highest;
     for (var key = 0u; key < ${keys}u; key++) { top = max(top, scores[row * ${keys}u + key]); }
+    // each lane turns its own scores into weights; one below -1e29 is masked
+    for (var key = lane; key < ${keys}u; key += ${lanes}u) {
+      let s = scores[row * ${keys}u + key];
+      weights[row * ${keys}u + key] = select(0.0, exp(s - top), s > -1e29);
+    }
+    workgroupBarrier();
     let shrink = exp(highest - top);
     total *= shrink;
 ${unroll(own, (i) => `    acc${i} *= shrink;`)}
     for (var key = 0u; key < ${keys}u; key++) {
-      let s = scores[row * ${keys}u + key];
-      if (s > -5e29) {
-        let p = exp(s - top);
-        total += p;
-${unroll(own, (i) => `        if (lane + ${i * lanes}u < ${n4}u) { acc${i} += p * vTile[key * ${n4}u + lane + ${i * lanes}u]; }`)}
-      }
+      let p = weights[row * ${keys}u + key];
+      total += p;
+${unroll(own, (i) => `      acc${i} += p * vTile[key * ${n4}u + ${column(i)}];`)}
     }
     highest = top;
     workgroupBarrier();
@@ -164,6 +171,51 @@ ${unroll(own, (i) => `        if (lane + ${i * lanes}u < ${n4}u) { acc${i} += p 
 ${unroll(own, (i) => `  if (lane + ${i * lanes}u < ${n4}u) { writeO(at, lane + ${i * lanes}u, head, acc${i} / total); }`)}
 #if ${v.saveLse}
   if (lane == 0u) { storeLse((wid.z * u.heads + head) * u.queries + row0 + row, highest + log(total)); }
+#endif
+}
+`;
+}
+
+/**
+ * The same without workgroup memory: one thread per query row, keys one after another. For adapters that run on the CPU,
+ * where a barrier costs more than the loads it saves.
+ */
+export function directAttentionShader(v: AttentionVariant, header: string): string {
+  const n4 = vectors(v.headDim);
+  return wgsl`${header}
+${headLoad('q', v)}
+${headLoad('k', v)}
+${headLoad('v', v)}
+${headStore('o', v)}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let row = wid.x * 64u + thread;
+  let head = wid.y;
+  if (row >= u.queries) { return; }
+  let at = wid.z * u.queries + row;
+  let kBase = wid.z * u.keys;
+${unroll(n4, (d) => `  let q${d} = u.scale * readQ(at, ${d}u, head);\n  var acc${d} = vec4<f32>(0.0);`)}
+  var highest = -1e30;
+  var total = 0.0;
+#if ${v.causal}
+  let end = min(u.keys, row + 1u);
+#else
+  let end = u.keys;
+#endif
+  for (var key = 0u; key < end; key++) {
+    var s = 0.0;
+${unroll(n4, (d) => `    s += dot(q${d}, readK(kBase + key, ${d}u, head));`)}
+    let top = max(highest, s);
+    let shrink = exp(highest - top);
+    let p = exp(s - top);
+    total = total * shrink + p;
+${unroll(n4, (d) => `    acc${d} = acc${d} * shrink + p * readV(kBase + key, ${d}u, head);`)}
+    highest = top;
+  }
+${unroll(n4, (d) => `  writeO(at, ${d}u, head, acc${d} / total);`)}
+#if ${v.saveLse}
+  storeLse((wid.z * u.heads + head) * u.queries + row, highest + log(total));
 #endif
 }
 `;

@@ -28,7 +28,7 @@ export interface LinearVariant {
   /** Outputs per thread: 1, 4 or 8 rows; 4 or 8 columns. */
   readonly rm: 1 | 4 | 8;
   readonly rn: 4 | 8;
-  /** K values staged at a time, a multiple of 4. */
+  /** K values staged at a time, a multiple of 4; 0: the direct form. */
   readonly tk: number;
   readonly act: Activation;
   readonly bias: boolean;
@@ -61,40 +61,9 @@ function stageDirect(tile: string, width: number, read: string): string {
   );
 }
 
-export function linearShader(v: LinearVariant, header: string): string {
-  const tm = v.rm * 8;
-  const tn = v.rn * 8;
-  const aWidth = tm / 4;
-  const wWidth = tn / 4;
-  const kBlocks = v.tk / 4;
-  const stageA = v.transA
-    ? stageDirect('aTile', aWidth, 'stripA(xBase, k0 + bk + ROW, u.k, row0 + bm, u.m)')
-    : stageTransposed('aTile', aWidth, 'stripA(xBase, row0 + bm + ROW, u.m, k0 + bk, u.k)');
-  const stageW =
-    v.layout === 'kn'
-      ? stageDirect('wTile', wWidth, 'stripW(wBase, k0 + bk + ROW, u.k, col0 + bm, u.n)')
-      : stageTransposed('wTile', wWidth, 'stripW(wBase, col0 + bm + ROW, u.n, k0 + bk, u.k)');
-  const columns = v.rn / 4;
-  const aRead =
-    v.rm === 1
-      ? `    let a0 = aTile[kk * ${aWidth}u + (lid.y >> 2u)][lid.y & 3u];`
-      : unroll(v.rm / 4, (i) => `    let a${i} = aTile[kk * ${aWidth}u + lid.y * ${v.rm / 4}u + ${i}u];`);
-  const wRead = unroll(
-    columns,
-    (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`,
-  );
-  const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'[r % 4]}`);
-  const products = unroll(v.rm * columns, (i) => {
-    const r = Math.floor(i / columns);
-    return `    acc${r}_${i % columns} += ${lane(r)} * w${i % columns};`;
-  });
-  const finish = unroll(v.rm * columns, (i) => {
-    const r = Math.floor(i / columns);
-    const j = i % columns;
-    return `  finish(wid.z, row0 + lid.y * ${v.rm}u + ${r}u, col0 + lid.x * ${v.rn}u + ${j * 4}u, acc${r}_${j});`;
-  });
-  return wgsl`${header}
-${activationText(v.act)}
+/** Operand loads, epilogue and store: what every form of the product shares. */
+function commonText(v: LinearVariant): string {
+  return wgsl`${activationText(v.act)}
 ${guardedLoad('x', v.wideA)}
 ${guardedLoad('w', v.wideW)}
 ${guardedStore('y', v.wideY)}
@@ -116,10 +85,6 @@ ${guardedStore('pre', v.wideY)}
 #if ${v.accumulate}
 ${guardedLoad('y', v.wideY)}
 #endif
-
-const threads = 64u;
-var<workgroup> aTile: array<vec4<f32>, ${v.tk * aWidth}>;
-var<workgroup> wTile: array<vec4<f32>, ${v.tk * wWidth}>;
 
 // four elements of row 'row' of a matrix with 'rows' rows of 'width' elements; outside it 0
 fn stripA(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> {
@@ -163,6 +128,46 @@ fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
 #endif
   writeY(at, left, value);
 }
+`;
+}
+
+export function linearShader(v: LinearVariant, header: string): string {
+  const tm = v.rm * 8;
+  const tn = v.rn * 8;
+  const aWidth = tm / 4;
+  const wWidth = tn / 4;
+  const kBlocks = v.tk / 4;
+  const stageA = v.transA
+    ? stageDirect('aTile', aWidth, 'stripA(xBase, k0 + bk + ROW, u.k, row0 + bm, u.m)')
+    : stageTransposed('aTile', aWidth, 'stripA(xBase, row0 + bm + ROW, u.m, k0 + bk, u.k)');
+  const stageW =
+    v.layout === 'kn'
+      ? stageDirect('wTile', wWidth, 'stripW(wBase, k0 + bk + ROW, u.k, col0 + bm, u.n)')
+      : stageTransposed('wTile', wWidth, 'stripW(wBase, col0 + bm + ROW, u.n, k0 + bk, u.k)');
+  const columns = v.rn / 4;
+  const aRead =
+    v.rm === 1
+      ? `    let a0 = aTile[kk * ${aWidth}u + (lid.y >> 2u)][lid.y & 3u];`
+      : unroll(v.rm / 4, (i) => `    let a${i} = aTile[kk * ${aWidth}u + lid.y * ${v.rm / 4}u + ${i}u];`);
+  const wRead = unroll(
+    columns,
+    (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`,
+  );
+  const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'[r % 4]}`);
+  const products = unroll(v.rm * columns, (i) => {
+    const r = Math.floor(i / columns);
+    return `    acc${r}_${i % columns} += ${lane(r)} * w${i % columns};`;
+  });
+  const finish = unroll(v.rm * columns, (i) => {
+    const r = Math.floor(i / columns);
+    const j = i % columns;
+    return `  finish(wid.z, row0 + lid.y * ${v.rm}u + ${r}u, col0 + lid.x * ${v.rn}u + ${j * 4}u, acc${r}_${j});`;
+  });
+  return wgsl`${header}
+${commonText(v)}
+const threads = 64u;
+var<workgroup> aTile: array<vec4<f32>, ${v.tk * aWidth}>;
+var<workgroup> wTile: array<vec4<f32>, ${v.tk * wWidth}>;
 
 @compute @workgroup_size(8, 8)
 fn main(
@@ -205,6 +210,51 @@ ${products}
     workgroupBarrier();
   }
 ${finish}
+}
+`;
+}
+
+/**
+ * The same product without workgroup memory: each thread makes rm x 4 outputs straight from the operands. For adapters that
+ * run on the CPU, where a barrier costs more than the cache misses it saves.
+ */
+export function directLinearShader(v: LinearVariant, header: string): string {
+  const lanes = 'xyzw';
+  const { rm } = v;
+  // rows and columns past the edge repeat the last one; they are computed and not stored
+  const edge = (base: 'row0' | 'col0', index: number): string =>
+    `min(${base} + ${index}u, ${base === 'row0' ? 'u.m' : 'u.n'} - 1u)`;
+  const aRows = v.transA
+    ? unroll(rm, (i) => `    let a${i} = stripA(xBase, k0 + ${i % 4}u, u.k, row0 + ${Math.floor(i / 4) * 4}u, u.m);`)
+    : unroll(rm, (i) => `    let a${i} = stripA(xBase, ${edge('row0', i)}, u.m, k0, u.k);`);
+  const wRows =
+    v.layout === 'kn'
+      ? unroll(4, (i) => `    let w${i} = stripW(wBase, k0 + ${i}u, u.k, col0, u.n);`)
+      : unroll(4, (i) => `    let w${i} = stripW(wBase, ${edge('col0', i)}, u.n, k0, u.k);`);
+  // value of A at (row r, k i), and the products of one row with the four columns
+  const a = (r: number, i: number): string =>
+    v.transA ? `a${Math.floor(r / 4) * 4 + i}.${lanes[r % 4]}` : `a${r}.${lanes[i]}`;
+  const row = (r: number): string => {
+    if (v.layout === 'kn') return [0, 1, 2, 3].map((i) => `${a(r, i)} * w${i}`).join(' + ');
+    const vector = v.transA ? `vec4<f32>(${[0, 1, 2, 3].map((i) => a(r, i)).join(', ')})` : `a${r}`;
+    return `vec4<f32>(${[0, 1, 2, 3].map((c) => `dot(${vector}, w${c})`).join(', ')})`;
+  };
+  return wgsl`${header}
+${commonText(v)}
+@compute @workgroup_size(8, 8)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(global_invocation_id) id: vec3<u32>) {
+  let row0 = id.y * ${rm}u;
+  let col0 = id.x * 4u;
+  if (row0 >= u.m || col0 >= u.n) { return; }
+  let xBase = wid.z * u.m * u.k;
+  let wBase = wid.z * u.wBatch;
+  var acc = array<vec4<f32>, ${rm}>();
+  for (var k0 = 0u; k0 < u.k; k0 += 4u) {
+${aRows}
+${wRows}
+${unroll(rm, (r) => `    acc[${r}] += ${row(r)};`)}
+  }
+  for (var r = 0u; r < ${rm}u; r++) { finish(wid.z, row0 + r, col0, acc[r]); }
 }
 `;
 }

@@ -11,9 +11,12 @@ export const rowLaneThreads = 64;
 /** Threads that share a row: all of a workgroup, or a part of it where rows are short. */
 export type RowLanes = 1 | 4 | 16 | 64;
 
-/** Threads to a row of `columns`: short rows share a workgroup. */
-export function rowLanesFor(columns: number): RowLanes {
-  if (columns <= 8) return 1;
+/**
+ * Threads to a row of `columns`: short rows share a workgroup. On an adapter that runs on the CPU (`software`) a row is one
+ * thread's, because barriers cost more there than anything else.
+ */
+export function rowLanesFor(columns: number, software: boolean): RowLanes {
+  if (columns <= 8 || software) return 1;
   if (columns <= 32) return 4;
   return columns <= 256 ? 16 : 64;
 }

@@ -15,8 +15,11 @@ export interface ProfileLimits {
   readonly minUniformBufferOffsetAlignment: number;
 }
 
-/** Tile shapes of the matrix product, by device class (see shaders/linear.wgsl.ts). */
-export type GemmTile = 'large' | 'small';
+/**
+ * Forms of the matrix product, by device class (see shaders/linear.wgsl.ts): tiles in workgroup memory, or, for adapters
+ * that run on the CPU, straight from the operands.
+ */
+export type GemmTile = 'large' | 'small' | 'direct';
 
 export interface DeviceProfile {
   /** Adapter in words. */
@@ -24,7 +27,7 @@ export interface DeviceProfile {
   readonly limits: ProfileLimits;
   /** Features requested from the device, sorted. */
   readonly features: readonly string[];
-  /** A software adapter: small tiles, small submits. */
+  /** An adapter that runs on the CPU: barriers are dear, caches are good. */
   readonly software: boolean;
   /** Preferred tile of matrix products that are large enough for a choice. */
   readonly gemmTile: GemmTile;

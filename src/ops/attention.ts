@@ -4,6 +4,7 @@ import {
   attentionDeltaShader,
   attentionShader,
   attentionTile,
+  directAttentionShader,
   type AttentionVariant,
 } from '../../shaders/attention.wgsl';
 import { InternalError, ShapeError } from '../core/errors';
@@ -108,13 +109,15 @@ export const attentionOp: OpDef<AttentionAttrs> = {
       { name: 'o', tensor: o, access: 'write', vector },
     ];
     if (variant.saveLse) operands.push({ name: 'lse', tensor: lse, access: 'write' });
+    const direct = ctx.profile.software && s.headDim <= 64;
+    const rows = direct ? 64 : attentionTile(s.headDim, false).rows;
     emit(ctx, {
-      shader: 'attention',
+      shader: direct ? 'attentionDirect' : 'attention',
       variant: { ...variant },
-      text: (header) => attentionShader(variant, header),
+      text: (header) => (direct ? directAttentionShader : attentionShader)(variant, header),
       operands,
       uniforms: uniformsOf(s, heads),
-      workgroups: [Math.ceil(s.queries / attentionTile(s.headDim, false).rows), heads, s.batch],
+      workgroups: [Math.ceil(s.queries / rows), heads, s.batch],
       macs: 2 * s.batch * s.queries * s.keys * s.width,
     });
   },

@@ -98,7 +98,7 @@ function lower(ctx: LowerContext<LayerNormAttrs>): void {
   const parts = ['weight', 'bias', 'shift', 'scale'].filter((name) => inputs.has(name));
   const wide = canVector(ctx, x.width, [x, y, ...parts.map((name) => inputs.get(name))]);
   const vector = wide ? 4 : 1;
-  const lanes = rowLanesFor(x.width);
+  const lanes = rowLanesFor(x.width, ctx.profile.software);
   const { weight, bias, modulated, chosen } = attrs;
   const variant: LayerNormVariant = {
     wide,
@@ -177,7 +177,7 @@ function lowerInput(ctx: LowerContext<LayerNormAttrs>): void {
   const dx = ctx.outputs[0]!;
   const wide = canVector(ctx, x.width, [x, dy, dx, inputs.get('weight'), inputs.get('scale')]);
   const vector = wide ? 4 : 1;
-  const lanes = rowLanesFor(x.width);
+  const lanes = rowLanesFor(x.width, ctx.profile.software);
   const variant = { wide, lanes, weight, modulated, chosen };
   const operands: Operand[] = [
     { name: 'x', tensor: x, access: 'read', vector },

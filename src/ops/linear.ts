@@ -3,7 +3,7 @@
  * models, batched expert products, attention products of the VAE, and all their gradients are this op.
  */
 import type { Activation } from '../../shaders/lib/activations';
-import { linearShader, type LinearVariant } from '../../shaders/linear.wgsl';
+import { directLinearShader, linearShader, type LinearVariant } from '../../shaders/linear.wgsl';
 import { InternalError, ShapeError } from '../core/errors';
 import type { Graph } from '../graph/graph';
 import {
@@ -148,12 +148,11 @@ function chooseTile(
   ctx: LowerContext<LinearAttrs>,
   { batch, m, n }: Sizes,
 ): Pick<LinearVariant, 'rm' | 'rn' | 'tk'> {
+  const { gemmTile } = ctx.profile;
+  if (gemmTile === 'direct') return { rm: m >= 32 ? 8 : m >= 4 || ctx.attrs.transA ? 4 : 1, rn: 4, tk: 0 };
   if (m <= 8) return { rm: 1, rn: 4, tk: 32 };
   const large = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
-  if (ctx.profile.gemmTile === 'large' && m > 32 && n > 32 && large >= (ctx.profile.software ? 1 : 64)) {
-    return { rm: 8, rn: 8, tk: 16 };
-  }
-  return { rm: 4, rn: 4, tk: 32 };
+  return gemmTile === 'large' && large >= 64 ? { rm: 8, rn: 8, tk: 16 } : { rm: 4, rn: 4, tk: 32 };
 }
 
 function lower(ctx: LowerContext<LinearAttrs>): void {
@@ -200,7 +199,7 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   emit(ctx, {
     shader: 'linear',
     variant: { ...variant },
-    text: (header) => linearShader(variant, header),
+    text: (header) => (variant.tk === 0 ? directLinearShader : linearShader)(variant, header),
     operands,
     uniforms: {
       m,

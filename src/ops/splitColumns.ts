@@ -36,7 +36,7 @@ function lower<A extends SplitColumnsAttrs>(
   const columns = x.width / count;
   const wide = canVector(ctx, columns, [x, dx, ...tensors.values()]);
   const vector = wide ? 4 : 1;
-  const lanes = rowLanesFor(columns);
+  const lanes = rowLanesFor(columns, ctx.profile.software);
   const variant: SplitColumnsVariant = { wide, lanes, parts };
   const operands: Operand[] = [];
   if (!dx || parts.includes('n')) operands.push({ name: 'x', tensor: x, access: 'read', vector });

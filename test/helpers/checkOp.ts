@@ -10,6 +10,7 @@ import type { DType } from '../../src/core/dtype';
 import { packHalf } from '../../src/core/float16';
 import { elementCount, type Shape } from '../../src/core/shape';
 import { Graph } from '../../src/graph/graph';
+import type { DeviceProfile } from '../../src/graph/profile';
 import type { Tensor } from '../../src/graph/tensor';
 import { vectorJacobian } from '../../src/ops/autodiff';
 import { interpret } from '../../src/reference/interpret';
@@ -35,6 +36,8 @@ export interface CheckOp {
   /** Largest error over largest value; default 1e-5. */
   readonly tolerance?: number;
   readonly gradientTolerance?: number;
+  /** Changes of the device's profile: other forms of a kernel than this device would choose. */
+  readonly profile?: Partial<DeviceProfile>;
   /** Step of the central differences; default 1e-4. */
   readonly step?: number;
 }
@@ -94,8 +97,8 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
   const expected = interpret(graph, { inputs: given });
   if (cotangent) checkDifferences(check, trace, values, cotangent, expected);
 
-  const { outputs: bytes } = await runGraph(graph, upload);
-  const { outputs: again } = await runGraph(graph, upload);
+  const { outputs: bytes } = await runGraph(graph, upload, check.profile);
+  const { outputs: again } = await runGraph(graph, upload, check.profile);
   const results = new Map<string, Float32Array>();
   for (const [name, buffer] of bytes) {
     const tensor = graph.outputs.get(name)!;

@@ -8,6 +8,7 @@ import { openDevice } from '../../src/gpu/device';
 import { Run } from '../../src/gpu/run';
 import type { Graph } from '../../src/graph/graph';
 import { planGraph, type Plan } from '../../src/graph/plan';
+import type { DeviceProfile } from '../../src/graph/profile';
 import { makeResources, type SessionResources } from '../../src/sessions/resources';
 
 Object.assign(globalThis, globals);
@@ -52,13 +53,14 @@ export function useTestGpu(): void {
   });
 }
 
-/** Runs `graph` once on the test device; outputs as bytes by name. */
+/** Runs `graph` once on the test device, planned for its profile with `profile` changed; outputs as bytes by name. */
 export async function runGraph(
   graph: Graph,
   inputs: Readonly<Record<string, Float32Array | Uint32Array | Int32Array>> = {},
+  profile: Partial<DeviceProfile> = {},
 ): Promise<{ outputs: Map<string, ArrayBuffer>; plan: Plan }> {
   const resources = await testGpu();
-  const plan = planGraph(graph, resources.device.profile);
+  const plan = planGraph(graph, { ...resources.device.profile, ...profile });
   const run = await Run.create(plan, resources);
   try {
     for (const name of plan.inputs.keys()) {

@@ -37,6 +37,19 @@ describe('attention', () => {
     });
   }
 
+  for (const software of [true, false]) {
+    test(`forms ${software ? 'without' : 'with'} workgroup memory`, async () => {
+      for (const causal of [false, true]) {
+        await checkOp({
+          inputs: { q: { shape: [1, 37, 40] }, k: { shape: [1, 37, 40] }, v: { shape: [1, 37, 40] } },
+          build: (g, t) => attention(g, t['q']!, t['k']!, t['v']!, { heads: 2, causal }),
+          wrt: ['q', 'k', 'v'],
+          profile: { software },
+        });
+      }
+    });
+  }
+
   test('large scores', async () => {
     const big = Float32Array.from({ length: 64 }, (_, i) => 40 * Math.sin(i * 1.7));
     await checkOp({

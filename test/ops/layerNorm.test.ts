@@ -9,19 +9,22 @@ useTestGpu();
 const eps = 1e-6;
 
 describe('layerNorm', () => {
-  for (const shape of [
-    [1, 5],
-    [7, 64],
-    [3, 30],
-    [2, 1030],
-  ]) {
-    test(`[${shape.join(', ')}], plain`, async () => {
-      await checkOp({
-        inputs: { x: { shape } },
-        build: (g, t) => layerNorm(g, t['x']!, { eps }),
-        wrt: ['x'],
+  for (const software of [true, false]) {
+    for (const shape of [
+      [1, 5],
+      [7, 64],
+      [3, 30],
+      [2, 1030],
+    ]) {
+      test(`[${shape.join(', ')}], plain, ${software ? 'a row per thread' : 'rows shared'}`, async () => {
+        await checkOp({
+          inputs: { x: { shape } },
+          build: (g, t) => layerNorm(g, t['x']!, { eps }),
+          wrt: ['x'],
+          profile: { software },
+        });
       });
-    });
+    }
   }
 
   test('weight and bias', async () => {

@@ -105,6 +105,41 @@ describe('linear', () => {
     });
   }
 
+  // forms that another device would choose
+  for (const gemmTile of ['small', 'large', 'direct'] as const) {
+    const profile = { gemmTile };
+    for (const [m, n, k] of [
+      [5, 40, 12],
+      [130, 72, 17],
+    ] as const) {
+      test(`${gemmTile} form, [${m}, ${k}] x [${n}, ${k}]`, async () => {
+        await checkOp({
+          inputs: { x: { shape: [m, k] }, w: { shape: [n, k] }, bias: { shape: [n] } },
+          build: (g, t) => linear(g, t['x']!, t['w']!, { bias: t['bias']! }),
+          wrt: ['x', 'w'],
+          profile,
+        });
+      });
+    }
+
+    test(`${gemmTile} form, experts`, async () => {
+      await checkOp({
+        inputs: { x: { shape: [2, 36, 8] }, w: { shape: [2, 8, 12] } },
+        build: (g, t) => linear(g, t['x']!, t['w']!, { layout: 'kn', batched: true, act: 'gelu_erf' }),
+        wrt: ['x', 'w'],
+        profile,
+      });
+    });
+  }
+
+  test('a product that fills large tiles', async () => {
+    await checkOp({
+      inputs: { x: { shape: [520, 10] }, w: { shape: [515, 10] } },
+      build: (g, t) => linear(g, t['x']!, t['w']!),
+      profile: { gemmTile: 'large' },
+    });
+  });
+
   test('wrong shapes are named', () => {
     const g = new Graph();
     const x = g.input('x', [2, 3]);

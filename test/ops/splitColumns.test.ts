@@ -26,6 +26,7 @@ describe('splitColumns', () => {
           return { all: add(g, add(g, q!, k!, { beta: 2 }), v!, { beta: -0.5 }), q: q!, k: k!, v: v! };
         },
         wrt: ['x'],
+        profile: { software: rows % 2 === 0 },
       });
     });
   }
