@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { packEdmCoefficients, precondition, sigmaOfDraw } from '../../src/diffusion/edm';
 import { Graph } from '../../src/graph/graph';
+import type { Tensor } from '../../src/graph/tensor';
 import { edmInput, edmLoss } from '../../src/ops/edmLoss';
 import { interpret } from '../../src/reference/interpret';
 import { checkOp, type CheckInput } from '../helpers/checkOp';
 import { expectClose, normals } from '../helpers/compare';
-import { useTestGpu } from '../helpers/device';
+import { runGraph, useTestGpu } from '../helpers/device';
+import { describeFixtures, fixturePath } from '../helpers/fixtures';
+import { openTensors } from '../helpers/tensors';
 
 useTestGpu();
 
@@ -191,4 +194,28 @@ describe('edmLoss', () => {
       'edmInput: coefficients are [B, 8] for latents [B, C, h, w]: f32 [2, 4], latents f32 [2, 4, 6, 6]',
     );
   });
+});
+
+describeFixtures('what the reference gave its network', () => {
+  for (const [model, pMean, pStd] of [
+    ['micro-a', -0.6, 1.2],
+    ['micro-b', 0, 0.6],
+  ] as const) {
+    test(model, async () => {
+      const golden = await openTensors(fixturePath(`dit/${model}.grad.safetensors`));
+      const shape = golden.shape('latents');
+      const draws = await golden.floats('rnd_normal');
+      const coefficients = packEdmCoefficients(Array.from(draws, (z) => sigmaOfDraw(z, pMean, pStd)));
+      const g = new Graph();
+      const input = (name: string): Tensor => g.input(name, shape);
+      const { xIn } = edmInput(g, input('latents'), input('noise'), g.constant(coefficients, [shape[0]!, 8]));
+      g.output('xIn', xIn);
+      const { outputs } = await runGraph(g, {
+        latents: await golden.floats('latents'),
+        noise: await golden.floats('noise'),
+      });
+      const wanted = await golden.floats('full.x_in');
+      expectClose(new Float32Array(outputs.get('xIn')!), wanted, 1e-6, 'network input');
+    });
+  }
 });
