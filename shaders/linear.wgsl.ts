@@ -153,7 +153,7 @@ export function linearShader(v: LinearVariant, header: string): string {
     columns,
     (j) => `    let w${j} = wTile[kk * ${wWidth}u + lid.x * ${columns}u + ${j}u];`,
   );
-  const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'[r % 4]}`);
+  const lane = (r: number): string => (v.rm === 1 ? 'a0' : `a${Math.floor(r / 4)}.${'xyzw'.charAt(r % 4)}`);
   const products = unroll(v.rm * columns, (i) => {
     const r = Math.floor(i / columns);
     return `    acc${r}_${i % columns} += ${lane(r)} * w${i % columns};`;
@@ -233,7 +233,7 @@ export function directLinearShader(v: LinearVariant, header: string): string {
       : unroll(4, (i) => `    let w${i} = stripW(wBase, ${edge('col0', i)}, u.n, k0, u.k);`);
   // value of A at (row r, k i), and the products of one row with the four columns
   const a = (r: number, i: number): string =>
-    v.transA ? `a${Math.floor(r / 4) * 4 + i}.${lanes[r % 4]}` : `a${r}.${lanes[i]}`;
+    v.transA ? `a${Math.floor(r / 4) * 4 + i}.${lanes.charAt(r % 4)}` : `a${r}.${lanes.charAt(i)}`;
   const row = (r: number): string => {
     if (v.layout === 'kn') return [0, 1, 2, 3].map((i) => `${a(r, i)} * w${i}`).join(' + ');
     const vector = v.transA ? `vec4<f32>(${[0, 1, 2, 3].map((i) => a(r, i)).join(', ')})` : `a${r}`;

@@ -112,7 +112,7 @@ export class StateStore {
     this.device.gpu.queue.writeBuffer(
       place.buffer,
       place.offset + byteOffset,
-      data.buffer as ArrayBuffer,
+      data.buffer,
       data.byteOffset,
       data.byteLength,
     );

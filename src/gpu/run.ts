@@ -124,7 +124,7 @@ export class Run {
     plan.uniforms.forEach((slot, index) => packed.set(new Uint8Array(slot), index * uniformSlotBytes));
     device.gpu.queue.writeBuffer(uniforms, 0, packed);
     for (const { data, offset } of plan.constants) {
-      device.gpu.queue.writeBuffer(io, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+      device.gpu.queue.writeBuffer(io, offset, data.buffer, data.byteOffset, data.byteLength);
     }
     const compiled = new Map(
       await Promise.all(
@@ -155,7 +155,7 @@ export class Run {
     this.#resources.device.gpu.queue.writeBuffer(
       this.#io,
       value.offset,
-      data.buffer as ArrayBuffer,
+      data.buffer,
       data.byteOffset,
       data.byteLength,
     );

@@ -61,7 +61,7 @@ export class Graph {
   /** Appends one application of `op` (an OpDef). @throws ShapeError from the op's shape rule. */
   append<A>(op: OpShape<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
     const specs = op.infer(inputs, attrs);
-    return this.#push('op', op as OpShape, inputs, specs, attrs, '', null).outputs;
+    return this.#push('op', op, inputs, specs, attrs, '', null).outputs;
   }
 
   /** Names a value to be read after the run. */

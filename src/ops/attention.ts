@@ -136,7 +136,7 @@ export const attentionBackwardOp: OpDef<AttentionAttrs> = {
   },
   vjp: null,
   lower(ctx) {
-    const [q, k, v, o, , dout] = ctx.inputs as readonly Tensor[];
+    const [q, k, v, o, , dout] = ctx.inputs;
     const { heads } = ctx.attrs;
     const s = attentionSizes(q!, k!, v!, ctx.attrs);
     const wide = s.headDim % 4 === 0 && canVector(ctx, s.width, [q, k, v, o, dout, ...ctx.outputs]);
@@ -167,7 +167,7 @@ function lowerBackward(
   of: 'dq' | 'dkv',
   wide: boolean,
 ): void {
-  const [q, k, v, , lse, dout] = ctx.inputs as readonly Tensor[];
+  const [q, k, v, , lse, dout] = ctx.inputs;
   const [dq, dk, dv] = ctx.outputs as readonly [Tensor, Tensor, Tensor];
   const { heads, causal } = ctx.attrs;
   const vector = wide ? 4 : 1;

@@ -31,7 +31,7 @@ export interface RegisteredOp {
 }
 
 const entry = <A>(stem: string, ...ops: readonly OpDef<A>[]): RegisteredOp[] =>
-  ops.map((op) => ({ stem, op: op as OpDef }));
+  ops.map((op) => ({ stem, op: op }));
 
 /** Every op, in the order of their stems. */
 export const ops: readonly RegisteredOp[] = [

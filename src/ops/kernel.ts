@@ -120,7 +120,7 @@ export function emit<A>(ctx: LowerContext<A>, call: KernelCall): void {
   }));
   ctx.dispatch({
     key: `${call.shader}(${variant.join(' ')})[${layout}|${access}]`,
-    source: () => call.text(headerText(fields, slots as SlotText[], operands)),
+    source: () => call.text(headerText(fields, slots, operands)),
     bindings,
     uniforms: bytes,
     workgroups: call.workgroups,

@@ -89,8 +89,9 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
       wrt.map((name) => inputs[name]!),
     );
     gradients.forEach((gradient, index) => {
-      if (!gradient) throw new Error(`checkOp: no gradient for ${wrt[index]}`);
-      graph.output(`grad.${wrt[index]}`, gradient);
+      const name = wrt[index] ?? '';
+      if (!gradient) throw new Error(`checkOp: no gradient for ${name}`);
+      graph.output(`grad.${name}`, gradient);
     });
   }
   const given = Object.fromEntries(values);
@@ -160,7 +161,7 @@ function checkDifferences(
       const error = Math.abs(slope - gradient[at]!) / largest;
       expect(
         error,
-        `reference gradient of ${name}[${at}]: ${gradient[at]} against difference quotient ${slope}`,
+        `reference gradient of ${name}[${at}]: ${String(gradient[at])} against difference quotient ${slope}`,
       ).toBeLessThan(1e-5);
     }
   }
