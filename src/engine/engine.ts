@@ -61,7 +61,6 @@ export class Engine {
           onNone: (message) => this.#say({ name: 'no-adapter', message }),
         })) ||
       null;
-    this.#say({ name: 'starting' });
   }
 
   /** Takes one message from the page; every request gets exactly one answer. */

@@ -47,6 +47,8 @@ export interface EngineView {
   readonly jobs: readonly Job[];
   readonly selfCheck: SelfCheckView | null;
   readonly device: DeviceReport | null;
+  /** How the last generation ended; null before the first and while one is asked for. */
+  readonly lastEnd: 'done' | 'cancelled' | 'failed' | null;
   /** The last failure of each kind of work; gone when such work starts again. Cancelling is no failure. */
   readonly errors: {
     readonly loadModel: WireError | null;
@@ -62,6 +64,7 @@ export const initialEngineView: EngineView = {
   jobs: [],
   selfCheck: null,
   device: null,
+  lastEnd: null,
   errors: { loadModel: null, generate: null, selfCheck: null },
 };
 
@@ -109,9 +112,10 @@ export function reduceEngine(view: EngineView, message: WorkerMessage): EngineVi
         }
         case 'describeDevice':
           return { ...after, device: message.value };
+        case 'generate':
+          return { ...after, lastEnd: 'done' };
         case 'init':
         case 'loadModel':
-        case 'generate':
         case 'cancel':
         case 'readPicture':
           return after;
@@ -121,9 +125,14 @@ export function reduceEngine(view: EngineView, message: WorkerMessage): EngineVi
       }
     }
     case 'failed': {
-      const after = withoutJob(view, message.id);
       const { of, error } = message;
-      if (error.code === 'cancelled') return after;
+      const cancelled = error.code === 'cancelled';
+      const without = withoutJob(view, message.id);
+      const after =
+        of === 'generate'
+          ? { ...without, lastEnd: cancelled ? ('cancelled' as const) : ('failed' as const) }
+          : without;
+      if (cancelled) return after;
       if (of !== 'loadModel' && of !== 'generate' && of !== 'selfCheck') return after;
       return { ...after, errors: { ...after.errors, [of]: error } };
     }
@@ -158,6 +167,7 @@ function reduceJob(view: EngineView, id: RequestId, job: JobDescription, phase: 
     jobs: [...view.jobs, added],
     errors: { ...view.errors, [job.kind]: null },
     selfCheck: job.kind === 'selfCheck' ? { id, rows: [], of: 0, ms: null } : view.selfCheck,
+    lastEnd: job.kind === 'generate' ? null : view.lastEnd,
   };
 }
 

@@ -51,7 +51,7 @@ export const initialKept: Kept = {
     seed: '0',
     count: 1,
     noiseLayout: 'cuda',
-    weights: 'f32',
+    weights: 'f16',
   },
   view: { theme: 'auto', pixels: false, singleKeys: true, moreOpen: false },
 };

@@ -1,0 +1,30 @@
+/** GPU memory that the loaded model holds: the sum in the top strip, by purpose on asking. */
+import { Popover, UnstyledButton } from '@mantine/core';
+import type { ReactElement } from 'react';
+import { formatBytes } from '../../core/units';
+import { useEngine } from '../appContext';
+import { Icon } from '../widgets/Icon';
+import { MemoryBar, totalBytes } from '../widgets/MemoryBar';
+import styles from './TopStrip.module.css';
+
+export function MemoryGauge(): ReactElement | null {
+  const memory = useEngine((view) => view.model?.memory);
+  if (!memory) return null;
+  const total = formatBytes(totalBytes(memory));
+  return (
+    <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus>
+      <Popover.Target>
+        <UnstyledButton className={styles.gauge} aria-label={`GPU memory in use: ${total}`}>
+          <Icon name="memory" size={18} />
+          <span>{total}</span>
+        </UnstyledButton>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <section aria-label="GPU memory">
+          <p className={styles.cardTitle}>GPU memory of this model</p>
+          <MemoryBar parts={memory} />
+        </section>
+      </Popover.Dropdown>
+    </Popover>
+  );
+}

@@ -1,0 +1,119 @@
+/** The self-check: a button, and a row for every kernel as its result comes. */
+import { Button, Progress } from '@mantine/core';
+import type { ReactElement } from 'react';
+import { formatSeconds } from '../../../core/units';
+import type { SelfCheckRow } from '../../../protocol/messages';
+import { useApp, useEngine } from '../../appContext';
+import type { SelfCheckView } from '../../state/engineView';
+import { ErrorNote } from '../../widgets/ErrorNote';
+import { Icon } from '../../widgets/Icon';
+import styles from './DevicePanel.module.css';
+import { errorText } from './deviceReport';
+
+/** What a check came to, in a sentence. */
+export function verdict({ rows, of, ms }: SelfCheckView): string {
+  const bad = rows.filter((row) => !row.passed).length;
+  if (ms === null) return `${rows.length} of ${of || '…'} done${bad > 0 ? `, ${bad} wrong` : ''}`;
+  const time = formatSeconds(ms / 1000);
+  return bad === 0
+    ? `All ${rows.length} kernels are right (${time})`
+    : `${bad} of ${rows.length} kernels are wrong (${time})`;
+}
+
+export function SelfCheck({ check }: { readonly check: SelfCheckView | null }): ReactElement {
+  const app = useApp();
+  const job = useEngine((view) => view.jobs.find(({ job: { kind } }) => kind === 'selfCheck'));
+  const ready = useEngine((view) => view.state.name === 'ready');
+  const error = useEngine((view) => view.errors.selfCheck);
+  const running = job !== undefined;
+  const bad = check?.rows.some((row) => !row.passed) ?? false;
+  return (
+    <section className={styles.card} aria-labelledby="self-check">
+      <div className={styles.cardHead}>
+        <div>
+          <h2 id="self-check">Self-check</h2>
+          <p className={styles.dim}>
+            Runs every kernel at small sizes on this device and compares with the processor, computed with 64
+            bits.
+          </p>
+        </div>
+        {running ? (
+          <Button variant="default" disabled={job.phase === 'cancelling'} onClick={() => app.cancel(job.id)}>
+            Cancel
+          </Button>
+        ) : (
+          <Button disabled={!ready} onClick={() => app.selfCheck()}>
+            {check ? 'Check again' : 'Check the kernels'}
+          </Button>
+        )}
+      </div>
+      {error && !running && <ErrorNote title="The self-check broke off." error={error} />}
+      {check && (
+        <>
+          <p
+            className={check.ms === null ? styles.dim : bad ? styles.bad : styles.good}
+            role="status"
+            style={{ marginTop: 12, marginBottom: 0 }}
+          >
+            {check.ms !== null && <Icon name={bad ? 'alert' : 'check'} size={18} />}
+            {job?.phase === 'queued' ? 'Waits for the work before it' : verdict(check)}
+          </p>
+          {running && (
+            <Progress
+              value={check.of > 0 ? (100 * check.rows.length) / check.of : 0}
+              size={4}
+              mt={8}
+              aria-label="Self-check"
+            />
+          )}
+          {check.rows.length > 0 && <CheckTable rows={check.rows} />}
+        </>
+      )}
+    </section>
+  );
+}
+
+function CheckTable({ rows }: { readonly rows: readonly SelfCheckRow[] }): ReactElement {
+  return (
+    <div className={styles.scroll}>
+      <table className={styles.table}>
+        <thead>
+          <tr>
+            <th scope="col">Kernel</th>
+            <th scope="col">Case</th>
+            <th scope="col" className={styles.number}>
+              Error
+            </th>
+            <th scope="col" className={styles.number}>
+              Allowed
+            </th>
+            <th scope="col" className={styles.number}>
+              Time
+            </th>
+            <th scope="col">Result</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={`${row.stem} ${row.what}`}>
+              <th scope="row">{row.stem}</th>
+              <td>
+                {row.what}
+                {row.problem && <span className={styles.technical}>{row.problem}</span>}
+              </td>
+              <td className={styles.number}>{errorText(row.error)}</td>
+              <td className={styles.number}>{errorText(row.tolerance)}</td>
+              <td className={styles.number}>{formatSeconds(row.ms / 1000)}</td>
+              <td>
+                <span className={row.passed ? styles.good : styles.bad}>
+                  <Icon name={row.passed ? 'check' : 'alert'} size={16} />
+                  {row.passed ? 'right' : 'wrong'}
+                </span>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
