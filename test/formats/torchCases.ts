@@ -1,5 +1,7 @@
 /** Builds torch files for tests: pickles from their instructions, ZIP archives with any fault, sources that are mostly zeros. */
 import { deflateRawSync } from 'node:zlib';
+import { expect } from 'vitest';
+import { FormatError } from '../../src/core/errors';
 import { crc32 } from '../../src/formats/png/chunks';
 import type { ByteSource } from '../../src/sources/byteSource';
 import { checkRange } from '../../src/sources/range';
@@ -255,4 +257,11 @@ export function sparseSource(name: string, file: Sparse, reads: [number, number]
 /** f32 values as little-endian bytes. */
 export function f32(...values: number[]): Bytes {
   return new Uint8Array(Float32Array.from(values).buffer);
+}
+
+/** The message of the FormatError that the promise must end with. */
+export async function refusal(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(FormatError);
+  return (error as FormatError).message;
 }
