@@ -207,10 +207,20 @@ export interface Conv2dVariant extends ConvolutionForm {
   readonly residual: boolean;
 }
 
-export function conv2dShader(v: Conv2dVariant, header: string): string {
-  return tiledProduct(header, {
-    tile: v.tile,
-    declarations: wgsl`${patches('x', v, false, v.wideX)}
+/** Epilogue: bias and residual. */
+function epilogue(v: Conv2dVariant): string {
+  return wgsl`  var value = sum;
+#if ${v.bias}
+  value += readBias(column, left);
+#endif
+#if ${v.residual}
+  value += readResidual(at, left);
+#endif
+  writeY(at, left, value);`;
+}
+
+function declarations(v: Conv2dVariant): string {
+  return wgsl`${patches('x', v, false, v.wideX)}
 ${guardedLoad('w', v.wideX)}
 ${guardedStore('y', v.wideY)}
 #if ${v.bias}
@@ -219,6 +229,13 @@ ${guardedLoad('bias', v.wideY)}
 #if ${v.residual}
 ${guardedLoad('residual', v.wideY)}
 #endif
+`;
+}
+
+export function conv2dShader(v: Conv2dVariant, header: string): string {
+  return tiledProduct(header, {
+    tile: v.tile,
+    declarations: wgsl`${declarations(v)}
 fn weights(row: u32, k: u32) -> vec4<f32> {
   if (row >= u.n || k >= u.k) { return vec4<f32>(0.0); }
   return readW(row * u.k + k, u.k - k);
@@ -227,15 +244,58 @@ fn weights(row: u32, k: u32) -> vec4<f32> {
     step: tapStep,
     a: { along: 'k', read: (r) => `seen(pixel${r}, tap, channel)` },
     w: { along: 'k', read: (r) => `weights(col0 + wm + ${r}u, k0 + wk)` },
-    finish: wgsl`  var value = sum;
-#if ${v.bias}
-  value += readBias(column, left);
-#endif
-#if ${v.residual}
-  value += readResidual(at, left);
-#endif
-  writeY(at, left, value);`,
+    finish: epilogue(v),
   });
+}
+
+/** Pixels of one thread of the direct form; it makes four channels of each. */
+export const directPixels = 8;
+
+/**
+ * The same convolution without workgroup memory, for adapters that run on the CPU, where barriers are dear: each thread
+ * reads the picture and the weights itself. Needs I to be a multiple of 4.
+ */
+export function directConv2dShader(v: Conv2dVariant, header: string): string {
+  const places = unroll(
+    directPixels,
+    (r) => `    let at${r} = sourceAt(pixel${r}, tap);
+    let base${r} = select(at${r}, 0u, at${r} == outside) * u.channels;
+    let keep${r} = select(1.0, 0.0, at${r} == outside);`,
+  );
+  return wgsl`${header}
+${declarations(v)}
+fn finish(row: u32, column: u32, sum: vec4<f32>) {
+  if (row >= u.m) { return; }
+  let left = u.n - column;
+  let at = row * u.n + column;
+${epilogue(v)}
+}
+
+@compute @workgroup_size(8, 8)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+) {
+  let row0 = ((wid.y + wid.z * groups.y) * 8u + lid.y) * ${directPixels}u;
+  let column = (wid.x * 8u + lid.x) * 4u;
+  if (row0 >= u.m || column >= u.n) { return; }
+${unroll(directPixels, (r) => `  let pixel${r} = pixelOf(row0 + ${r}u);`)}
+  var sums = array<vec4<f32>, ${directPixels}>();
+  for (var tap = 0u; tap < 9u; tap++) {
+${places}
+    for (var channel = 0u; channel < u.channels; channel += 4u) {
+${unroll(4, (c) => `      let w${c} = loadW4((min(column + ${c}u, u.n - 1u) * 9u + tap) * u.channels + channel);`)}
+${unroll(
+  directPixels,
+  (r) => `      let a${r} = keep${r} * loadX4(base${r} + channel);
+      sums[${r}] += vec4<f32>(dot(a${r}, w0), dot(a${r}, w1), dot(a${r}, w2), dot(a${r}, w3));`,
+)}
+    }
+  }
+  for (var r = 0u; r < ${directPixels}u; r++) { finish(row0 + r, column, sums[r]); }
+}
+`;
 }
 
 export interface Conv2dBackwardVariant extends ConvolutionForm {

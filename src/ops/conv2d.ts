@@ -7,6 +7,8 @@ import {
   conv2dBackwardInputShader,
   conv2dBackwardWeightShader,
   conv2dShader,
+  directConv2dShader,
+  directPixels,
   type ConvolutionForm,
   type ConvolutionTile,
 } from '../../shaders/conv2d.wgsl';
@@ -104,10 +106,11 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
   if (bias) operands.push({ name: 'bias', tensor: bias, access: 'read', vector: wideY ? 4 : 1 });
   if (residual) operands.push({ name: 'residual', tensor: residual, access: 'read', vector: wideY ? 4 : 1 });
   operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
+  const direct = ctx.profile.gemmTile === 'direct' && wideX;
   emit(ctx, {
-    shader: 'conv2d',
+    shader: direct ? 'conv2dDirect' : 'conv2d',
     variant,
-    text: (header) => conv2dShader(variant, header),
+    text: (header) => (direct ? directConv2dShader : conv2dShader)(variant, header),
     operands,
     uniforms: {
       m,
@@ -120,9 +123,15 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
       gridPixels: outHeight * outWidth,
       gridWidth: outWidth,
     },
-    workgroups: tileGrid(ctx, tile, m, n),
+    workgroups: direct ? directGrid(ctx, m, n) : tileGrid(ctx, tile, m, n),
     macs: m * n * k,
   });
+}
+
+/** Workgroups of the direct form: 32 channels in x, 8 x 8 pixels in y and, where there are too many, z. */
+function directGrid<A>(ctx: LowerContext<A>, m: number, n: number): [number, number, number] {
+  const [rows, more] = grid(Math.ceil(m / (8 * directPixels)), ctx.profile);
+  return [Math.ceil(n / 32), rows, more];
 }
 
 export const conv2dOp: OpDef<Conv2dAttrs> = {

@@ -14,12 +14,17 @@ interface Case {
   residual?: [number, number, number, number];
   half?: boolean;
   gradients?: boolean;
+  /** Planned as for a GPU: tiles in workgroup memory, which a software driver's plan avoids. */
+  tiled?: boolean;
 }
 
 // few variants, each a pipeline that takes a software driver a second to compile; several sizes for each
 const cases: Case[] = [
   { x: [2, 7, 6, 3], outputs: 5, bias: true, gradients: true },
   { x: [1, 9, 8, 40], outputs: 36, bias: true, residual: [1, 9, 8, 36], gradients: true },
+  { x: [1, 9, 8, 40], outputs: 36, bias: true, residual: [1, 9, 8, 36], tiled: true },
+  { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, tiled: true },
+  { x: [2, 3, 4, 8], outputs: 5, form: { upsample: 2 }, tiled: true },
   { x: [1, 18, 15, 16], outputs: 68, bias: true, residual: [1, 18, 15, 68] },
   { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, gradients: true },
   { x: [1, 2, 2, 4], outputs: 4, form: { stride: 2 }, bias: true },
@@ -32,8 +37,23 @@ const cases: Case[] = [
 ];
 
 describe('conv2d', () => {
-  for (const { x, outputs, form = {}, bias = false, residual, half = false, gradients = false } of cases) {
-    const traits = [JSON.stringify(form), bias && 'bias', residual && 'residual', half && 'f16 weights'];
+  for (const {
+    x,
+    outputs,
+    form = {},
+    bias = false,
+    residual,
+    half = false,
+    gradients = false,
+    tiled,
+  } of cases) {
+    const traits = [
+      JSON.stringify(form),
+      bias && 'bias',
+      residual && 'residual',
+      half && 'f16 weights',
+      tiled && 'tiled',
+    ];
     test(`[${x.join(', ')}] to ${outputs}, ${traits.filter(Boolean).join(', ')}`, async () => {
       const inputs: Record<string, CheckInput> = {
         x: { shape: x },
@@ -45,6 +65,7 @@ describe('conv2d', () => {
         inputs,
         build: (g, { x: picture, w, ...extras }) => conv2d(g, picture!, w!, { ...form, ...extras }),
         wrt: gradients ? Object.keys(inputs) : [],
+        profile: tiled ? { gemmTile: 'large', software: false } : {},
       });
     });
   }
