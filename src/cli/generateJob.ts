@@ -1,0 +1,231 @@
+/**
+ * What a call of `tabdit generate` asks for, settled before a device is opened: parts, settings, inputs, outputs. How
+ * many pictures there are: caption rows (or prompts) times --count, or as many as --noise-in holds.
+ */
+import { FormatError, InputError, UsageError } from '../core/errors';
+import { shapeText } from '../core/shape';
+import type { Tokenizer } from '../models/text/context';
+import { isSeed } from '../protocol/pictureSettings';
+import type { NoiseLayout, WeightStorage } from '../protocol/generate';
+import type { DitConfig, KlConfig, TextConfig } from '../protocol/schemas';
+import type { Arguments } from './args';
+import { checkShape, openTensors, readFloats, type Floats } from './files';
+import {
+  bundleAt,
+  checkTokenizer,
+  demoPath,
+  findDit,
+  findText,
+  findTokenizer,
+  findVae,
+  type ModelPart,
+} from './models';
+
+export interface GenerateJob {
+  /** Short name of the model, for the settings inside pictures. */
+  readonly model: string;
+  readonly dit: ModelPart<DitConfig>;
+  /** Absent when captions are given. */
+  readonly text?: { readonly part: ModelPart<TextConfig>; readonly tokenizer: Tokenizer };
+  /** Absent when no pictures are asked for. */
+  readonly vae?: ModelPart<KlConfig>;
+  readonly prompts: readonly string[];
+  readonly steps: number;
+  readonly guidance: number;
+  readonly seed: string;
+  readonly rng: NoiseLayout;
+  readonly weights: WeightStorage;
+  /** Pictures. */
+  readonly count: number;
+  readonly latentShape: readonly [number, number, number];
+  /** One row per picture: [count, L, C]. */
+  readonly captions?: Float32Array;
+  readonly noise?: Float32Array;
+  readonly out?: string;
+  readonly latentsOut?: string;
+  readonly traceOut?: string;
+  /** Prompt, seed and settings say everything: nothing came from a file. */
+  readonly reproducible: boolean;
+}
+
+/** @throws UsageError, InputError, NotFoundError, FormatError */
+export async function readJob(args: Arguments): Promise<GenerateJob> {
+  const given = readOptions(args);
+  const dit = await findDit(given.model, args.text('config'));
+  const { manifest } = dit;
+  const { in_channels, input_size } = dit.config;
+  const latentShape = [in_channels, input_size, input_size] as const;
+  const noise = given.noiseIn === undefined ? undefined : await readNoise(given.noiseIn, latentShape);
+  const captions =
+    given.captionsIn === undefined ? undefined : await readCaptions(given.captionsIn, dit.config);
+  const count = pictureCount(given, captions?.shape[0], noise?.shape[0]);
+
+  const text = captions ? undefined : await findTextParts(args, given, dit);
+  const out = given.out ?? (given.latentsOut === undefined ? 'tabdit.png' : undefined);
+  const vae = out === undefined ? undefined : await findVaeFor(args, given, dit);
+  checkSize(given.size, dit, vae);
+  return {
+    model: manifest?.name ?? dit.file.source.name.replace(/^.*[\\/]/, '').replace(/\.[^.]*$/, ''),
+    dit,
+    ...(text ? { text } : {}),
+    ...(vae ? { vae } : {}),
+    prompts: given.prompts,
+    steps: given.steps ?? manifest?.defaults.steps ?? 30,
+    guidance: given.guidance ?? manifest?.defaults.guidance ?? 5,
+    seed: given.seed,
+    rng: given.rng,
+    weights: given.weights,
+    count,
+    latentShape,
+    ...(captions ? { captions: repeatRows(captions.data, captions.shape[0]!, count) } : {}),
+    ...(noise ? { noise: noise.data } : {}),
+    ...(out === undefined ? {} : { out }),
+    ...(given.latentsOut === undefined ? {} : { latentsOut: given.latentsOut }),
+    ...(given.traceOut === undefined ? {} : { traceOut: given.traceOut }),
+    reproducible: !captions && !noise,
+  };
+}
+
+/** `rows` rows as `count` ones, each as often as the others, equal ones together. `rows` divides `count`. */
+export function repeatRows(values: Float32Array, rows: number, count: number): Float32Array {
+  if (rows === count) return values;
+  const width = values.length / rows;
+  const out = new Float32Array(count * width);
+  for (let row = 0; row < count; row++) {
+    const from = Math.floor((row * rows) / count) * width;
+    out.set(values.subarray(from, from + width), row * width);
+  }
+  return out;
+}
+
+interface Given {
+  readonly prompts: readonly string[];
+  readonly model: string;
+  readonly steps?: number | undefined;
+  readonly guidance?: number | undefined;
+  readonly seed: string;
+  readonly count?: number | undefined;
+  readonly size?: number | undefined;
+  readonly rng: NoiseLayout;
+  readonly weights: WeightStorage;
+  readonly out?: string | undefined;
+  readonly latentsOut?: string | undefined;
+  readonly traceOut?: string | undefined;
+  readonly noiseIn?: string | undefined;
+  readonly captionsIn?: string | undefined;
+}
+
+function readOptions(args: Arguments): Given {
+  const seed = (args.text('seed') ?? '').trim();
+  if (!isSeed(seed)) {
+    throw new UsageError(`generate: --seed must be a whole number of 64 bits: ${JSON.stringify(seed)}`);
+  }
+  const captionsIn = args.text('caption-latents-in');
+  if (args.words.length === 0 && captionsIn === undefined) {
+    throw new UsageError('generate: a prompt or --caption-latents-in must be given: there is neither');
+  }
+  args.choice('sampler', ['heun']);
+  return {
+    prompts: args.words,
+    model: args.text('model') ?? demoPath(),
+    steps: args.whole('steps', 2),
+    guidance: args.number('guidance'),
+    seed,
+    count: args.whole('count', 1),
+    size: args.whole('size', 1),
+    rng: args.choice('rng', ['cuda', 'cpu']) ?? 'cuda',
+    weights: args.choice('weights', ['f32', 'f16']) ?? 'f16',
+    out: args.text('out'),
+    latentsOut: args.text('latents-out'),
+    traceOut: args.text('trace-out'),
+    noiseIn: args.text('noise-in'),
+    captionsIn,
+  };
+}
+
+async function readNoise(path: string, latentShape: readonly number[]): Promise<Floats> {
+  const noise = await readFloats(await openTensors(path), 'latents', 'noise');
+  checkShape(`${path}: noise`, noise.shape, ['N', ...latentShape]);
+  return noise;
+}
+
+async function readCaptions(path: string, config: DitConfig): Promise<Floats> {
+  const captions = await readFloats(await openTensors(path), 'y', 'caption_latents');
+  const { shape, data } = captions;
+  const [rows, one, length, width] = shape.length === 3 ? [shape[0], 1, ...shape.slice(1)] : shape;
+  if (!rows || one !== 1 || !length || width !== config.caption_channels || shape.length > 4) {
+    throw new FormatError(
+      `${path}: caption latents must have shape [N, 1, L, ${config.caption_channels}]: they have ${shapeText(shape)}`,
+    );
+  }
+  return { shape: [rows, length, width], data };
+}
+
+/** @throws InputError when prompts, captions, noise and --count do not go together */
+function pictureCount(given: Given, captionRows: number | undefined, noiseRows: number | undefined): number {
+  const { prompts } = given;
+  const rows = captionRows ?? prompts.length;
+  const count = noiseRows ?? rows * (given.count ?? 1);
+  if (captionRows !== undefined && captionRows % Math.max(1, prompts.length) !== 0) {
+    throw new InputError(
+      `generate: caption rows must be a multiple of the prompts: ${captionRows} rows, ${prompts.length} prompts`,
+    );
+  }
+  if (count % rows !== 0 || (given.count !== undefined && count !== rows * given.count)) {
+    throw new InputError(
+      `generate: noise must be for every picture: ${count} rows of noise, ${rows} captions, --count ${given.count ?? 'not given'}`,
+    );
+  }
+  return count;
+}
+
+async function findTextParts(
+  args: Arguments,
+  given: Given,
+  dit: ModelPart<DitConfig>,
+): Promise<{ part: ModelPart<TextConfig>; tokenizer: Tokenizer }> {
+  const path = args.text('text') ?? ((await bundleAt(given.model)) ? given.model : undefined);
+  if (path === undefined) {
+    throw new UsageError(
+      `generate: --text or --caption-latents-in must be given with a model that is no bundle: ${given.model}`,
+    );
+  }
+  const part = await findText(path);
+  if (part.config.width !== dit.config.caption_channels) {
+    throw new FormatError(
+      `${path}: the text tower must have the transformer's caption width ${dit.config.caption_channels}: it has ${part.config.width}`,
+    );
+  }
+  const tokenizer = await findTokenizer(args.text('tokenizer'), path, part.config.context);
+  checkTokenizer(tokenizer, part.config);
+  return { part, tokenizer };
+}
+
+async function findVaeFor(
+  args: Arguments,
+  given: Given,
+  dit: ModelPart<DitConfig>,
+): Promise<ModelPart<KlConfig>> {
+  const path = args.text('vae') ?? ((await bundleAt(given.model)) ? given.model : undefined);
+  if (path === undefined) {
+    throw new UsageError(
+      `generate: --vae, or only --latents-out, must be given with a model that is no bundle: ${given.model}`,
+    );
+  }
+  const part = await findVae(path);
+  if (part.config.latent_channels !== dit.config.in_channels) {
+    throw new FormatError(
+      `${path}: the autoencoder must have the transformer's ${dit.config.in_channels} latent channels: it has ${part.config.latent_channels}`,
+    );
+  }
+  return part;
+}
+
+/** Pixels along an edge: the latent's times the autoencoder's factor; without one as the bundle says, else 8. */
+function checkSize(size: number | undefined, dit: ModelPart<DitConfig>, vae?: ModelPart<KlConfig>): void {
+  if (size === undefined) return;
+  const edge = dit.config.input_size;
+  const factor = vae && 2 ** (vae.config.block_out_channels.length - 1);
+  const own = factor ? edge * factor : (dit.manifest?.image_size ?? edge * 8);
+  if (size !== own) throw new InputError(`generate: --size must be the model's ${own} pixels: ${size}`);
+}
