@@ -4,8 +4,8 @@
  * Tensors of one group are packed into pages, 256-byte aligned, so that a plan binds few buffers and a group is freed at
  * once. Groups never share a page: a dispatch may then write one group and read another.
  */
-import { InternalError, LimitError, NotFoundError, ShapeError } from '../core/errors';
-import { storageBytes } from '../graph/plan';
+import { InternalError, NotFoundError, ShapeError } from '../core/errors';
+import { planPages } from '../graph/state';
 import type { TensorSpec } from '../graph/tensor';
 import { usage, type Device } from './device';
 
@@ -15,11 +15,6 @@ export interface StatePlace {
   readonly offset: number;
   readonly bytes: number;
 }
-
-const align = 256;
-
-/** Pages larger than this only slow down allocation. */
-const preferredPageBytes = 256 * 1024 * 1024;
 
 export class StateStore {
   readonly device: Device;
@@ -37,39 +32,19 @@ export class StateStore {
    */
   async allocate(group: string, specs: ReadonlyMap<string, TensorSpec>): Promise<void> {
     if (this.#groups.has(group)) throw new InternalError(`state: group '${group}' is allocated already`);
-    const { limits } = this.device.profile;
-    const pageLimit = Math.min(limits.maxBufferSize, preferredPageBytes);
-    const pages: { name: string; spec: TensorSpec; offset: number; bytes: number }[][] = [];
-    const sizes: number[] = [];
-    for (const [name, spec] of specs) {
-      const bytes = storageBytes(spec);
-      if (bytes > limits.maxStorageBufferBindingSize) {
-        throw new LimitError(
-          `state ${group}:${name}: a binding may hold at most ${limits.maxStorageBufferBindingSize} bytes on this device: ${bytes} bytes`,
-        );
-      }
-      const last = sizes.length - 1;
-      const start = last < 0 ? 0 : Math.ceil(sizes[last]! / align) * align;
-      if (last >= 0 && start + bytes <= pageLimit) {
-        pages[last]!.push({ name, spec, offset: start, bytes });
-        sizes[last] = start + bytes;
-      } else {
-        pages.push([{ name, spec, offset: 0, bytes }]);
-        sizes.push(bytes);
-      }
-    }
+    const pages = planPages(group, specs, this.device.profile.limits);
     const entry = { buffers: [] as GPUBuffer[], names: [] as string[], bytes: 0 };
     this.#groups.set(group, entry);
     try {
       for (const [index, page] of pages.entries()) {
         const buffer = await this.device.buffer(
-          Math.ceil(sizes[index]! / align) * align,
+          page.bytes,
           usage.storage | usage.copyDst | usage.copySrc,
           `${group} page ${index}`,
         );
         entry.buffers.push(buffer);
         entry.bytes += buffer.size;
-        for (const { name, spec, offset, bytes } of page) {
+        for (const { name, spec, offset, bytes } of page.places) {
           const full = `${group}:${name}`;
           this.#places.set(full, { spec, buffer, offset, bytes });
           entry.names.push(full);

@@ -6,7 +6,6 @@ import {
   elementType,
   headerText,
   type OperandText,
-  type SlotText,
   type UniformText,
 } from '../../shaders/lib/header';
 import { invariant } from '../core/errors';

@@ -35,7 +35,7 @@ export interface GenerateProgress {
 export interface Picture {
   readonly width: number;
   readonly height: number;
-  readonly rgb: Uint8Array;
+  readonly rgb: Uint8Array<ArrayBuffer>;
 }
 
 /** Milliseconds per stage of one generation. */

@@ -8,7 +8,7 @@
  */
 import { CancelledError, FormatError, InputError } from '../core/errors';
 import type { Bundle } from '../formats/bundle';
-import { readSafetensors } from '../formats/safetensors/reader';
+import { openTensorFile } from '../formats/openTensorFile';
 import { resolveDitConfig } from '../models/dit/config';
 import { ditParameters } from '../models/dit/parameters';
 import { parameterCount } from '../models/parameters';
@@ -132,9 +132,9 @@ export class GenerateSession {
     checkParts(bundle, ditConfig, klConfig, textConfig);
 
     const files = {
-      text: await readSafetensors(bundle.text.file, options.signal),
-      dit: await readSafetensors(bundle.dit.file, options.signal),
-      vae: await readSafetensors(bundle.vae.file, options.signal),
+      text: await openTensorFile(bundle.text.file, options.signal),
+      dit: await openTensorFile(bundle.dit.file, options.signal),
+      vae: await openTensorFile(bundle.vae.file, options.signal),
     };
     const total = files.text.source.size + files.dit.source.size + files.vae.source.size;
     let before = 0;

@@ -6,7 +6,14 @@ import { resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readBundle } from '../../src/formats/bundle';
 import { encodePng } from '../../src/formats/png/png';
+import { Run } from '../../src/gpu/run';
+import { groupBytes } from '../../src/graph/state';
+import { ditParameters } from '../../src/models/dit/parameters';
+import { textParameters } from '../../src/models/text/tower';
+import { klParameters } from '../../src/models/vae/parameters';
 import { GenerateSession, initialNoise, parseSeed } from '../../src/sessions/generate';
+import { parameterSpec } from '../../src/sessions/loadWeights';
+import { samplerState } from '../../src/sessions/samplerPlans';
 import { tokenizePrompts } from '../../src/sessions/textSession';
 import { nodeFolder } from '../../src/sources/node';
 import { expectClose, expectCloseL2 } from '../helpers/compare';
@@ -95,13 +102,41 @@ describe('the demo model', () => {
 
   test('planned bytes are the bytes of the buffers then created', async () => {
     const session = await demo();
+    const { state, scratch, device } = await testResources();
+    const { limits } = device.profile;
     const facts = await session.describe();
     for (const plan of facts.plans) {
-      expect(Math.abs(plan.createdBytes - plan.plannedBytes) / plan.plannedBytes, plan.name).toBeLessThanOrEqual(0.01);
+      expect(
+        Math.abs(plan.createdBytes - plan.plannedBytes) / plan.plannedBytes,
+        plan.name,
+      ).toBeLessThanOrEqual(0.01);
       report.push(
         `demo, ${plan.name}: ${(plan.macs / 1e6).toFixed(1)} MMAC, ${plan.dispatches} dispatches, ${plan.pipelines} pipelines, ${plan.plannedBytes} bytes planned, ${plan.createdBytes} created`,
       );
     }
+    const tables = {
+      text: textParameters(session.text.config),
+      dit: ditParameters(session.dit.config),
+      vae: klParameters(session.vae.config),
+    };
+    const shape = { samples: 1, captionLength: 16, steps: 16, guidance: 3 };
+    const planned = new Map<string, number>();
+    for (const [group, specs] of Object.entries(tables)) {
+      const stored = new Map(specs.map((spec) => [spec.name, parameterSpec(spec, 'f16')]));
+      planned.set(group, groupBytes(group, stored, limits));
+    }
+    for (const [group, specs] of samplerState(session.dit.layout, shape)) {
+      planned.set(group, groupBytes(group, specs, limits));
+    }
+    for (const [group, bytes] of planned) {
+      expect(Math.abs(state.bytes(group) - bytes) / bytes, group).toBeLessThanOrEqual(0.01);
+    }
+    const runs = Object.values(await session.dit.plans(shape)).filter((run) => run instanceof Run);
+    const pages = [...runs, await session.vae.decoder(1, 16, 16)].map(
+      ({ plan }) => plan.scratchPages[0] ?? 0,
+    );
+    // the pool serves every run made so far, of larger batches too
+    expect(scratch.bytes).toBeGreaterThanOrEqual(Math.max(...pages));
     report.push(`demo memory: ${facts.memory.map(({ purpose, bytes }) => `${purpose} ${bytes}`).join(', ')}`);
   });
 
@@ -117,7 +152,9 @@ describe('the demo model', () => {
       },
     });
     await expect(job).rejects.toMatchObject({ code: 'cancelled' });
-    await expect(session.generate({ ...settings, steps: 1 })).rejects.toThrow('steps: a whole number, at least 2: 1');
+    await expect(session.generate({ ...settings, steps: 1 })).rejects.toThrow(
+      'steps: a whole number, at least 2: 1',
+    );
     await expect(session.generate({ ...settings, prompts: [] })).rejects.toThrow('prompts: at least one');
   });
 });
