@@ -3,7 +3,12 @@
  * them). One accent, neutral greys, semantic colours for states only. Text reaches 4.5:1 and control edges 3:1 on every
  * surface, in both themes.
  */
-import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from '@mantine/core';
+import {
+  createTheme,
+  defaultVariantColorsResolver,
+  type CSSVariablesResolver,
+  type MantineColorsTuple,
+} from '@mantine/core';
 
 const accent: MantineColorsTuple = [
   '#e4f4f1',
@@ -65,8 +70,12 @@ export const theme = createTheme({
   colors: { accent, gray, dark, red },
   primaryColor: 'accent',
   primaryShade: { light: 7, dark: 4 },
-  autoContrast: true,
-  luminanceThreshold: 0.35,
+  // text on the accent: white on the light theme's, near black on the dark theme's
+  variantColorResolver: (input) => {
+    const colors = defaultVariantColorsResolver(input);
+    const onAccent = input.variant === 'filled' && (input.color === undefined || input.color === 'accent');
+    return onAccent ? { ...colors, color: 'var(--on-accent)' } : colors;
+  },
   white: '#ffffff',
   black: '#1a2026',
   fontFamily: systemFont,
@@ -92,6 +101,7 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--text': '#1a2026',
     '--dim': '#56606a',
     '--accent': '#0f6f65',
+    '--on-accent': '#ffffff',
     '--accent-soft': '#e1f2ef',
     '--on-accent-soft': '#0a574f',
     '--good': '#1b7540',
@@ -115,6 +125,7 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--text': '#e5e9ec',
     '--dim': '#9ba6b0',
     '--accent': '#4fb8aa',
+    '--on-accent': '#04211d',
     '--accent-soft': '#15312e',
     '--on-accent-soft': '#83d3c8',
     '--good': '#6cc78d',

@@ -6,18 +6,21 @@ import type { SelfCheckRow } from '../../../protocol/messages';
 import { useApp, useEngine } from '../../appContext';
 import type { SelfCheckView } from '../../state/engineView';
 import { ErrorNote } from '../../widgets/ErrorNote';
+import { classNames } from '../../widgets/classNames';
 import { Icon } from '../../widgets/Icon';
 import styles from './DevicePanel.module.css';
 import { errorText } from './deviceReport';
 
 /** What a check came to, in a sentence. */
 export function verdict({ rows, of, ms }: SelfCheckView): string {
-  const bad = rows.filter((row) => !row.passed).length;
-  if (ms === null) return `${rows.length} of ${of || '…'} done${bad > 0 ? `, ${bad} wrong` : ''}`;
+  const bad = rows.filter((row) => !row.passed);
+  const kernels = (some: readonly SelfCheckRow[]): number => new Set(some.map(({ stem }) => stem)).size;
+  if (ms === null)
+    return `${rows.length} of ${of || '…'} cases done${bad.length > 0 ? `, ${bad.length} wrong` : ''}`;
   const time = formatSeconds(ms / 1000);
-  return bad === 0
-    ? `All ${rows.length} kernels are right (${time})`
-    : `${bad} of ${rows.length} kernels are wrong (${time})`;
+  return bad.length === 0
+    ? `All ${kernels(rows)} kernels are right: ${rows.length} cases in ${time}`
+    : `${kernels(bad)} of ${kernels(rows)} kernels are wrong: ${bad.length} of ${rows.length} cases, ${time}`;
 }
 
 export function SelfCheck({ check }: { readonly check: SelfCheckView | null }): ReactElement {
@@ -51,9 +54,11 @@ export function SelfCheck({ check }: { readonly check: SelfCheckView | null }): 
       {check && (
         <>
           <p
-            className={check.ms === null ? styles.dim : bad ? styles.bad : styles.good}
+            className={classNames(
+              styles.verdict,
+              check.ms === null ? styles.dim : bad ? styles.bad : styles.good,
+            )}
             role="status"
-            style={{ marginTop: 12, marginBottom: 0 }}
           >
             {check.ms !== null && <Icon name={bad ? 'alert' : 'check'} size={18} />}
             {job?.phase === 'queued' ? 'Waits for the work before it' : verdict(check)}
@@ -80,11 +85,10 @@ function CheckTable({ rows }: { readonly rows: readonly SelfCheckRow[] }): React
         <thead>
           <tr>
             <th scope="col">Kernel</th>
-            <th scope="col">Case</th>
             <th scope="col" className={styles.number}>
               Error
             </th>
-            <th scope="col" className={styles.number}>
+            <th scope="col" className={classNames(styles.number, styles.wide)}>
               Allowed
             </th>
             <th scope="col" className={styles.number}>
@@ -96,13 +100,13 @@ function CheckTable({ rows }: { readonly rows: readonly SelfCheckRow[] }): React
         <tbody>
           {rows.map((row) => (
             <tr key={`${row.stem} ${row.what}`}>
-              <th scope="row">{row.stem}</th>
-              <td>
-                {row.what}
+              <th scope="row">
+                {row.stem}
+                <span className={styles.small}>{row.what}</span>
                 {row.problem && <span className={styles.technical}>{row.problem}</span>}
-              </td>
+              </th>
               <td className={styles.number}>{errorText(row.error)}</td>
-              <td className={styles.number}>{errorText(row.tolerance)}</td>
+              <td className={classNames(styles.number, styles.wide)}>{errorText(row.tolerance)}</td>
               <td className={styles.number}>{formatSeconds(row.ms / 1000)}</td>
               <td>
                 <span className={row.passed ? styles.good : styles.bad}>

@@ -68,7 +68,7 @@ export function GenerateControl(): ReactElement {
           Queue these fields as the next picture
         </Button>
       ) : (
-        <p className={styles.hint}>{blocked || 'Ctrl or ⌘ + Enter'}</p>
+        <p className={blocked ? styles.hint : styles.keyHint}>{blocked || 'Ctrl or ⌘ + Enter'}</p>
       )}
       {queued.length > 0 && (
         <ul className={styles.queue} aria-label="Queue">

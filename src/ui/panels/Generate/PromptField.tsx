@@ -5,6 +5,7 @@ import { maxPromptLength } from '../../../protocol/pictureSettings';
 import { useEngine, useKept } from '../../appContext';
 import { promptId } from '../../keyActions';
 import { defaultsOf, valuesOf } from '../../state/settings';
+import { useNarrow } from '../../widgets/useNarrow';
 import { classNames } from '../../widgets/classNames';
 import styles from './PromptField.module.css';
 
@@ -16,9 +17,11 @@ export function PromptField(): ReactElement {
   const draft = useKept((state) => state.draft);
   const setDraft = useKept((state) => state.setDraft);
   const [all, setAll] = useState(false);
+  const narrow = useNarrow();
   const { prompt } = valuesOf(draft, model);
   const suggestions = model?.defaults.prompts ?? [];
-  const shown = all ? suggestions : suggestions.slice(0, few);
+  // a narrow screen has one row, to be pushed along
+  const shown = all || narrow ? suggestions : suggestions.slice(0, few);
   const hidden = suggestions.length - shown.length;
 
   const choose = (suggestion: string): void => {
@@ -33,7 +36,7 @@ export function PromptField(): ReactElement {
         label="Prompt"
         placeholder="Describe a picture"
         autosize
-        minRows={3}
+        minRows={narrow ? 2 : 3}
         maxRows={8}
         maxLength={maxPromptLength}
         value={prompt}
@@ -51,7 +54,7 @@ export function PromptField(): ReactElement {
               {suggestion}
             </UnstyledButton>
           ))}
-          {(hidden > 0 || all) && suggestions.length > few && (
+          {!narrow && suggestions.length > few && (
             <UnstyledButton
               className={classNames(styles.chip, styles.more)}
               aria-expanded={all}

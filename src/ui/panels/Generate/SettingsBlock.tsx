@@ -8,7 +8,6 @@ import {
   TextInput,
   UnstyledButton,
 } from '@mantine/core';
-import { useMediaQuery } from '@mantine/hooks';
 import { useId, useState, type ReactElement, type ReactNode } from 'react';
 import { maxCount, maxGuidance, maxSteps, minSteps } from '../../../protocol/pictureSettings';
 import { useApp, useEngine, useKept } from '../../appContext';
@@ -16,11 +15,12 @@ import { initialKept, seedProblem } from '../../state/kept';
 import { defaultsOf, randomSeed, valuesOf } from '../../state/settings';
 import { Icon } from '../../widgets/Icon';
 import { IconButton } from '../../widgets/IconButton';
+import { useNarrow } from '../../widgets/useNarrow';
 import { NumberField } from './NumberField';
 import styles from './SettingsBlock.module.css';
 
 export function SettingsBlock(): ReactElement {
-  const narrow = useMediaQuery('(max-width: 767px)', undefined, { getInitialValueInEffect: false });
+  const narrow = useNarrow();
   const [open, setOpen] = useState(false);
   const model = useEngine((view) => view.model);
   const draft = useKept((state) => state.draft);
