@@ -1,20 +1,21 @@
 /** What stands at a path, in the terms of `tabdit inspect`: format, kind of model, configuration, tensors, settings. */
 import { extname, join } from 'node:path';
-import { FormatError } from '../core/errors';
 import { isFloatDType } from '../core/dtype';
 import { elementCount } from '../core/shape';
-import { readSafetensors } from '../formats/safetensors/reader';
+import { beginsAsSafetensors } from '../formats/fileKind';
 import { parseManifest } from '../formats/manifest';
+import { openTensorFile } from '../formats/openTensorFile';
+import { isPng } from '../formats/png/chunks';
 import { decodePng, readPngSettings } from '../formats/png/png';
-import type { TensorEntry } from '../formats/tensorFile';
+import { nameText, type TensorEntry } from '../formats/tensorFile';
+import type { TorchFile } from '../formats/torch/reader';
 import { resolveDitConfig } from '../models/dit/config';
 import { recognise, type Recognised } from '../models/recognise';
 import { parseTokenizerJson } from '../models/text/tokenizerJson';
 import { parseKlConfig, parseTextConfig } from '../protocol/schemas';
-import type { ByteSource } from '../sources/byteSource';
 import { nodeFile, nodeFolder } from '../sources/node';
-import { fileKind, readBytes, readJsonFile } from './files';
-import { bundleAt, findDitConfig, findKlConfig, findTextConfig } from './models';
+import { readBytes, readHead, readJsonFile } from './files';
+import { bundleAt, findDitConfig, findKlConfig, findTextConfig, weightExtensions } from './models';
 import { digestTensor, type TensorDigest } from './numbers';
 
 export interface DescribeOptions {
@@ -34,7 +35,7 @@ export interface TensorReport extends TensorDigest {
 /** One file, folder or bundle. */
 export interface Report {
   readonly path: string;
-  readonly format: 'safetensors' | 'json' | 'png' | 'folder' | 'bundle';
+  readonly format: 'safetensors' | 'torch' | 'json' | 'png' | 'folder' | 'bundle';
   /** A ModelKind, or what the file is otherwise: `picture`, `tokenizer`, `dit-config`, ... */
   readonly kind: string;
   readonly config: object | null;
@@ -58,14 +59,15 @@ const nothing = { config: null, notes: [], parameters: 0, tensors: [] } as const
 /** @throws NotFoundError, FormatError */
 export async function describePath(path: string, folder: boolean, options: DescribeOptions): Promise<Report> {
   if (folder) return describeFolder(path, options);
-  const source = await nodeFile(path);
-  const kind = await fileKind(source);
-  if (kind === 'json') return describeJson(path);
-  if (kind === 'png') return describePng(path);
-  if (kind === 'safetensors' || extname(path) === '.safetensors')
-    return describeTensors(path, source, options);
-  const what = kind === 'other' ? `one of another kind, ${source.size} bytes` : `of kind ${kind}`;
-  throw new FormatError(`${path}: must be safetensors, JSON, PNG, a folder or a bundle: it is ${what}`);
+  const head = await readHead(path);
+  if (isPng(head)) return describePng(path);
+  if (
+    !beginsAsSafetensors(head) &&
+    /^(\ufeff|\u00ef\u00bb\u00bf)?\s*[{[]/.test(String.fromCharCode(...head))
+  ) {
+    return describeJson(path);
+  }
+  return describeTensors(path, options);
 }
 
 async function describeFolder(path: string, options: DescribeOptions): Promise<Report> {
@@ -86,7 +88,7 @@ async function describeFolder(path: string, options: DescribeOptions): Promise<R
     files[extension] = (files[extension] ?? 0) + 1;
   }
   const parts: Report[] = [];
-  for (const name of names.filter((file) => file.endsWith('.safetensors'))) {
+  for (const name of names.filter((file) => weightExtensions.includes(extname(file)))) {
     parts.push(await describePath(join(path, name), false, options));
   }
   const only = parts.length === 1 ? parts[0] : undefined;
@@ -102,8 +104,9 @@ async function describeFolder(path: string, options: DescribeOptions): Promise<R
   };
 }
 
-async function describeTensors(path: string, source: ByteSource, options: DescribeOptions): Promise<Report> {
-  const file = await readSafetensors(source, options.signal);
+async function describeTensors(path: string, options: DescribeOptions): Promise<Report> {
+  const file = await openTensorFile(await nodeFile(path), options.signal);
+  const torch = 'format' in file ? file : null;
   const recognised = recognise(file.tensors);
   const found = await configOf(path, file, recognised);
   const entries = [...file.tensors.values()];
@@ -112,21 +115,28 @@ async function describeTensors(path: string, source: ByteSource, options: Descri
   const tensors: TensorReport[] = [];
   for (const entry of entries) {
     const { name, dtype, shape } = entry;
-    const digest = await digestTensor(source, entry, options.values, options.sha256, options.signal);
+    const digest = await digestTensor(file.source, entry, options.values, options.sha256, options.signal);
     tensors.push({ name, dtype, shape, ...digest });
     done += entry.bytes;
     if (options.values !== null || options.sha256) options.onProgress(`reading ${path}`, done, total);
   }
   return {
     path,
-    format: 'safetensors',
+    format: torch ? 'torch' : 'safetensors',
     kind: recognised.kind,
     config: found?.config ?? null,
-    notes: found?.notes ?? [],
+    notes: [...(found?.notes ?? []), ...unreadNotes(torch)],
     parameters: countParameters(entries, recognised),
     tensors,
     metadata: Object.fromEntries(file.metadata),
   };
+}
+
+/** What a torch file holds besides readable tensors. */
+function unreadNotes(torch: TorchFile | null): string[] {
+  return [...(torch?.unread ?? [])].map(
+    ([name, reason]) => `tensor ${nameText(name)} is not read: ${reason}`,
+  );
 }
 
 function configOf(

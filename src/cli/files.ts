@@ -1,15 +1,14 @@
 /**
- * Files of the command line: tensors in and out as safetensors, JSON, pictures. Every failure names the file.
+ * Files of the command line: tensors in (safetensors, torch) and out (safetensors), JSON, pictures. Every failure names the file.
  */
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FormatError, messageOf, NotFoundError, TabditError } from '../core/errors';
 import { shapeText, type Shape } from '../core/shape';
 import { readJson } from '../formats/json';
-import { readSafetensors } from '../formats/safetensors/reader';
+import { openTensorFile } from '../formats/openTensorFile';
 import { encodeSafetensors, type Metadata, type TensorData } from '../formats/safetensors/writer';
 import { loadFloats, loadInts, nameText, type TensorFile } from '../formats/tensorFile';
-import type { ByteSource } from '../sources/byteSource';
 import { nodeFile, nodeFileSink } from '../sources/node';
 
 /** A tensor's values with its shape. */
@@ -20,39 +19,18 @@ export interface Values<Data> {
 
 export type Floats = Values<Float32Array<ArrayBuffer>>;
 
-/** What a file is, by its first bytes. */
-export type FileKind = 'safetensors' | 'zip' | 'pickle' | 'png' | 'jpeg' | 'webp' | 'gif' | 'json' | 'other';
-
-/** Looks at a file's first bytes. */
-export async function fileKind(source: ByteSource): Promise<FileKind> {
-  const head = await source.read(0, Math.min(16, source.size));
-  const text = String.fromCharCode(...head);
-  // First: the header's length, eight bytes, may begin like anything else.
-  if (/^[^]{4}\0{4}\{/.test(text)) return 'safetensors';
-  if (text.startsWith('PK\u0003\u0004') || text.startsWith('PK\u0005\u0006')) return 'zip';
-  if (text.startsWith('\u0089PNG')) return 'png';
-  if (text.startsWith('\u00ff\u00d8\u00ff')) return 'jpeg';
-  if (text.startsWith('RIFF') && text.slice(8, 12) === 'WEBP') return 'webp';
-  if (text.startsWith('GIF8')) return 'gif';
-  if (/^\u0080[\u0002-\u0005]/.test(text)) return 'pickle';
-  if (/^(\u00ef\u00bb\u00bf)?\s*[{[]/.test(text)) return 'json';
-  return 'other';
-}
-
 /**
- * Opens a weight or tensor file.
+ * Opens a weight or tensor file, safetensors or torch by its content.
  * @throws NotFoundError, FormatError
  */
-export async function openTensors(path: string): Promise<TensorFile> {
+export async function openTensors(path: string, signal?: AbortSignal): Promise<TensorFile> {
+  return openTensorFile(await nodeFile(path), signal);
+}
+
+/** A file's first bytes, enough to tell what it is. @throws NotFoundError */
+export async function readHead(path: string): Promise<Uint8Array> {
   const source = await nodeFile(path);
-  const kind = await fileKind(source);
-  if (kind === 'zip' || kind === 'pickle') {
-    throw new FormatError(`${path}: tensors must be in a safetensors file: this is a torch or ZIP file`);
-  }
-  if (kind === 'json' || kind === 'png') {
-    throw new FormatError(`${path}: tensors must be in a safetensors file: this is ${kind.toUpperCase()}`);
-  }
-  return readSafetensors(source);
+  return source.read(0, Math.min(512, source.size));
 }
 
 /**

@@ -5,7 +5,7 @@
  * A transformer's configuration is looked for in this order: given, a .json of the same name beside the file, the
  * file's own metadata, the manifest of the bundle that it lies in, the two named models by their shapes.
  */
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { FormatError, InternalError, NotFoundError } from '../core/errors';
 import { readBundle, type Bundle } from '../formats/bundle';
 import { manifestName, type BundleManifest } from '../formats/manifest';
@@ -53,18 +53,22 @@ export async function bundleAt(path: string): Promise<Bundle | null> {
   return readBundle(await nodeFolder(path));
 }
 
+/** Extensions of weight files, the better one first. */
+export const weightExtensions: readonly string[] = ['.safetensors', '.pt', '.pth', '.bin'];
+
 /**
- * The weight file that a path means: itself, or in a folder the one of `names` that comes first, else the only one.
- * @throws NotFoundError, FormatError
+ * The weight file that a path means: itself, or in a folder the one of `stems` that comes first, else the only one.
+ * @throws NotFoundError
  */
-async function weightFile(path: string, names: readonly string[]): Promise<string> {
+async function weightFile(path: string, stems: readonly string[]): Promise<string> {
   if ((await pathKind(path)) !== 'folder') return path;
-  const folder = await nodeFolder(path);
-  const files = (await folder.list()).filter((name) => !name.includes('/') && name.endsWith('.safetensors'));
-  const chosen = names.find((name) => files.includes(name)) ?? (files.length === 1 ? files[0] : undefined);
+  const names = (await (await nodeFolder(path)).list()).filter((name) => !name.includes('/'));
+  const files = names.filter((name) => weightExtensions.includes(extname(name)));
+  const wanted = weightExtensions.flatMap((extension) => stems.map((stem) => stem + extension));
+  const chosen = wanted.find((name) => files.includes(name)) ?? (files.length === 1 ? files[0] : undefined);
   if (chosen === undefined) {
     throw new NotFoundError(
-      `${path}: a model's folder must have ${names.join(' or ')}, or one .safetensors file: it has ${files.join(', ') || 'none'}`,
+      `${path}: a model's folder must have ${stems.join(' or ')} (${weightExtensions.join(', ')}) or one weight file: it has ${files.join(', ') || 'none'}`,
     );
   }
   return join(path, chosen);
@@ -160,9 +164,7 @@ function parseMetadata(path: string, text: string): unknown {
  */
 export async function findDit(path = demoPath(), configPath?: string): Promise<ModelPart<DitConfig>> {
   const bundle = await bundleAt(path);
-  const weights = bundle
-    ? join(path, bundle.manifest.dit.file)
-    : await weightFile(path, ['dit.safetensors', 'model.safetensors']);
+  const weights = bundle ? join(path, bundle.manifest.dit.file) : await weightFile(path, ['dit', 'model']);
   const file = await openTensors(weights);
   const prefix = checkKind(file, 'dit', kindWords.dit);
   const found =
@@ -187,7 +189,7 @@ export async function findVae(path = demoPath()): Promise<ModelPart<KlConfig>> {
     return { file, prefix, config, notes, manifest: bundle.manifest };
   }
   const inside = (await pathKind(join(path, 'vae'))) === 'folder' ? join(path, 'vae') : path;
-  const weights = await weightFile(inside, ['diffusion_pytorch_model.safetensors', 'vae.safetensors']);
+  const weights = await weightFile(inside, ['diffusion_pytorch_model', 'vae']);
   const file = await openTensors(weights);
   const prefix = checkKind(file, 'autoencoder-kl', kindWords['autoencoder-kl']);
   const found = await findKlConfig(weights);
@@ -204,7 +206,7 @@ export async function findText(path = demoPath()): Promise<ModelPart<TextConfig>
     const { config, notes } = parseTextConfig(bundle.text.configName, bundle.text.config);
     return { file, prefix, config, notes, manifest: bundle.manifest };
   }
-  const names = ['open_clip_model.safetensors', 'open_clip_pytorch_model.safetensors', 'model.safetensors'];
+  const names = ['open_clip_model', 'open_clip_pytorch_model', 'model', 'pytorch_model'];
   const weights = await weightFile(path, names);
   const file = await openTensors(weights);
   const prefix = checkKind(file, 'clip-text', kindWords['clip-text']);

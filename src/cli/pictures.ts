@@ -1,10 +1,11 @@
 /** Pictures as files: PNG in and out, and where several pictures go. */
 import { basename, dirname, extname, join } from 'node:path';
 import { FormatError, InputError, UsageError } from '../core/errors';
+import { knownKind } from '../formats/fileKind';
+import { isPng } from '../formats/png/chunks';
 import { decodePng, encodePng } from '../formats/png/png';
 import type { Picture, PictureSettings } from '../protocol/generate';
-import { nodeFile } from '../sources/node';
-import { fileKind, pathKind, readBytes, writeBytes } from './files';
+import { pathKind, readBytes, readHead, writeBytes } from './files';
 
 /**
  * Paths for `count` pictures written to `out`: one goes to the file; several to `name-0.png`, `name-1.png`, ...; into
@@ -41,11 +42,9 @@ export async function writePictures(
 export async function readPictures(paths: readonly string[]): Promise<Picture[]> {
   const pictures: Picture[] = [];
   for (const path of paths) {
-    const kind = await fileKind(await nodeFile(path));
-    if (kind !== 'png') {
-      throw new FormatError(
-        `${path}: a picture must be PNG: it is ${kind === 'other' ? 'none known' : kind}`,
-      );
+    const head = await readHead(path);
+    if (!isPng(head)) {
+      throw new FormatError(`${path}: a picture must be PNG: it is ${knownKind(head) ?? 'of another kind'}`);
     }
     const { picture } = await decodePng(path, await readBytes(path));
     pictures.push(withoutAlpha(picture));

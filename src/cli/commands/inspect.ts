@@ -124,6 +124,7 @@ function reportLines(report: Report, listed: boolean, indent: string): string[] 
   }
   if (report.tensors.length > 0) rows.push(['tensors', String(report.tensors.length)]);
   for (const [name, text] of Object.entries(report.metadata ?? {})) {
+    if (name === 'config' && report.config) continue;
     rows.push([`metadata ${name}`, text.length > 100 ? `${text.slice(0, 99)}…` : text]);
   }
   if (report.files) {

@@ -1,33 +1,18 @@
 /** `tabdit train --replay`: a recorded training run again, with its own draws, one optimizer step after another. */
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { InputError, messageOf, TabditError } from '../../core/errors';
+import { FormatError, InputError, messageOf, TabditError } from '../../core/errors';
+import type { TensorFile } from '../../formats/tensorFile';
 import { ditParameters } from '../../models/dit/parameters';
+import type { DitConfig } from '../../protocol/schemas';
+import { replayRun, replaySettings, type ReplaySettings, type ReplayStep } from '../../sessions/replay';
 import type { TrainSession } from '../../sessions/trainSession';
-import { usedFactor } from '../../train/schedule';
 import type { Arguments } from '../args';
 import { adapterOption, type Command, type Context } from '../command';
 import { openForCommand } from '../device';
 import { floats, openTensors, readJsonFile, writeTensors } from '../files';
 import { loadTrainer } from '../loading';
-import { findDit } from '../models';
-import {
-  parseReplaySettings,
-  readReplayData,
-  ReplayDraws,
-  replaySchedule,
-  type ReplayData,
-  type ReplaySettings,
-} from '../replay';
-
-/** One line of the log. */
-interface LogLine {
-  readonly step: number;
-  readonly loss: number;
-  /** Before clipping. */
-  readonly grad_norm: number;
-  readonly lr: number;
-}
+import { findDit, type ModelPart } from '../models';
 
 export const train: Command = {
   name: 'train',
@@ -51,15 +36,26 @@ export const train: Command = {
   },
   async run(args, context) {
     args.atMost(0);
-    const { output } = context;
-    const replay = await openReplay(args);
+    const { output, signal } = context;
+    const { model, settings, draws, data, steps } = await openReplay(args);
+    const logPath = args.text('log');
     const opened = await openForCommand(args, output);
     try {
-      const session = await loadTrainer(opened.resources, replay.model, context);
-      const log = await runSteps(session, replay, args.text('log'), context);
+      const session = await loadTrainer(opened.resources, model, context);
+      if (logPath !== undefined) await startLog(logPath);
+      const log = await replayRun(session, settings, draws, data, {
+        steps,
+        signal,
+        onStep: async (line) => {
+          if (logPath !== undefined) await appendFile(logPath, `${JSON.stringify(line)}\n`);
+          output.line(stepText(line));
+          output.progress('training', line.step + 1, steps);
+        },
+      });
       const out = args.text('out');
-      const files = out === undefined ? [] : await saveState(session, replay, log.length, out, context);
-      output.result({ steps: log.length, adapter: opened.adapter, log, files }, () =>
+      const files =
+        out === undefined ? [] : await saveState(session, model.config, settings, steps, out, context);
+      output.result({ steps, adapter: opened.adapter, log, files }, () =>
         files.map((file) => `written to ${file}`),
       );
     } finally {
@@ -69,77 +65,34 @@ export const train: Command = {
 };
 
 interface Replay {
-  readonly model: Awaited<ReturnType<typeof findDit>>;
+  readonly model: ModelPart<DitConfig>;
   readonly settings: ReplaySettings;
-  /** What messages about the settings name. */
-  readonly settingsName: string;
-  readonly draws: ReplayDraws;
-  readonly data: ReplayData;
+  readonly draws: TensorFile;
+  readonly data: TensorFile;
   readonly steps: number;
 }
 
 async function openReplay(args: Arguments): Promise<Replay> {
   const path = args.need('replay');
   const steps = args.whole('steps', 1);
-  const file = await openTensors(path);
+  const draws = await openTensors(path);
   const model = await findDit(args.text('model'), args.text('config'));
-  const settingsName = path.replace(/\.[^./\\]*$/, '.json');
-  const settings = parseReplaySettings(settingsName, await readJsonFile(settingsName));
-  const draws = new ReplayDraws(file, model.config);
+  const settingsPath = path.replace(/\.[^./\\]*$/, '.json');
+  const json = await readJsonFile(settingsPath);
+  if (typeof json !== 'object' || json === null || !('train' in json)) {
+    throw new FormatError(`${settingsPath}: must have an object "train": it has none`);
+  }
+  const settings = replaySettings(json.train, `${settingsPath}: train`);
   const dataPath = args.text('data');
-  const data = await readReplayData(
-    dataPath === undefined ? file : await openTensors(dataPath),
-    model.config,
-  );
-  if (steps !== undefined && steps > draws.steps) {
-    throw new InputError(`train: --steps must be at most the recorded ${draws.steps}: ${steps}`);
+  const data = dataPath === undefined ? draws : await openTensors(dataPath);
+  if (steps !== undefined && steps > settings.steps) {
+    throw new InputError(`train: --steps must be at most the recorded ${settings.steps}: ${steps}`);
   }
-  if (draws.batch % settings.microbatch !== 0) {
-    throw new InputError(
-      `${settingsName}: train: microbatch must divide the batch of ${draws.batch}: ${settings.microbatch}`,
-    );
-  }
-  return { model, settings, settingsName, draws, data, steps: steps ?? draws.steps };
+  return { model, settings, draws, data, steps: steps ?? settings.steps };
 }
 
-async function runSteps(
-  session: TrainSession,
-  { settings, settingsName, draws, data, steps }: Replay,
-  logPath: string | undefined,
-  { output, signal }: Context,
-): Promise<LogLine[]> {
-  const { mask_ratio: maskRatio, p_mean: pMean, p_std: pStd, betas, ema_smoothing: smoothing } = settings;
-  const schedule = replaySchedule(settingsName, settings);
-  await session.startOptimizer({ maxNorm: settings.clip_norm, ema: smoothing !== undefined });
-  if (logPath !== undefined) await startLog(logPath);
-  const log: LogLine[] = [];
-  for (let step = 0; step < steps; step++) {
-    const batch = await draws.read(step, data, maskRatio > 0);
-    const shard = settings.microbatch;
-    const { loss } = await session.accumulate(batch, { maskRatio, pMean, pStd, shard, signal });
-    const lr = settings.lr * usedFactor(schedule, step);
-    const gradNorm = await session.update({
-      lr,
-      beta1: betas[0],
-      beta2: betas[1],
-      eps: settings.eps,
-      weightDecay: settings.weight_decay,
-      step: step + 1,
-      emaRate: smoothing === undefined ? 0 : emaRate(step + 1, settings.ema_start, smoothing),
-    });
-    const line = { step, loss, grad_norm: gradNorm, lr };
-    log.push(line);
-    if (logPath !== undefined) await appendFile(logPath, `${JSON.stringify(line)}\n`);
-    output.line(`step ${step}: loss ${loss}, gradient norm ${gradNorm}, lr ${lr}`);
-    output.progress('training', step + 1, steps);
-  }
-  return log;
-}
-
-/** Share of the new weights in the average after `done` steps: nothing, all of them (its start), the smoothing's rest. */
-function emaRate(done: number, start: number, smoothing: number): number {
-  const first = Math.max(1, start);
-  return done < first ? 0 : done === first ? 1 : 1 - smoothing;
+function stepText({ step, loss, grad_norm, lr }: ReplayStep): string {
+  return `step ${step}: loss ${loss}, gradient norm ${grad_norm}, lr ${lr}`;
 }
 
 async function startLog(path: string): Promise<void> {
@@ -151,9 +104,11 @@ async function startLog(path: string): Promise<void> {
   }
 }
 
+/** Weights, moments and average after `steps` steps, by upstream's names. */
 async function saveState(
   session: TrainSession,
-  { settings, model }: Replay,
+  config: DitConfig,
+  { ema }: ReplaySettings,
   steps: number,
   folder: string,
   { output }: Context,
@@ -163,15 +118,13 @@ async function saveState(
     ['m', 'exp_avg'],
     ['v', 'exp_avg_sq'],
   ];
-  if (settings.ema_smoothing !== undefined) {
-    if (steps >= Math.max(1, settings.ema_start)) groups.push(['ema', 'ema']);
-    else output.note(`note: no ema.safetensors, as the average starts after ${settings.ema_start} steps`);
-  }
-  const metadata = { format: 'pt', config: JSON.stringify(model.config) };
+  if (ema && steps >= ema.start) groups.push(['ema', 'ema']);
+  else if (ema) output.note(`note: no ema.safetensors, as the average starts after ${ema.start} steps`);
+  const shapes = new Map(ditParameters(config).map(({ name, shape }) => [name, shape]));
+  const metadata = { format: 'pt', config: JSON.stringify(config) };
   const files: string[] = [];
   for (const [group, name] of groups) {
     const values = await session.values(group);
-    const shapes = new Map(ditParameters(model.config).map((spec) => [spec.name, spec.shape]));
     const tensors = [...values].map(([tensor, data]) => floats(tensor, shapes.get(tensor)!, data));
     const path = join(folder, `${name}.safetensors`);
     await writeTensors(path, tensors, metadata);
