@@ -157,7 +157,8 @@ export const attentionBackwardOp: OpDef<AttentionAttrs> = {
     if (ctx.isUsed(0)) lowerBackward(ctx, s, delta, 'dq', wide);
     if (ctx.isUsed(1) || ctx.isUsed(2)) lowerBackward(ctx, s, delta, 'dkv', wide);
   },
-  cost: (node) => cost(node, 5),
+  // scores and their gradients are made twice, once for each side
+  cost: (node) => cost(node, 7),
 };
 
 function lowerBackward(
