@@ -298,6 +298,39 @@ ${unroll(
 `;
 }
 
+/** The yardstick of the benchmark: one thread per output value, one value of either operand at a time. */
+export function naiveConv2dShader(v: Conv2dVariant, header: string): string {
+  return wgsl`${header}
+${declarations(v)}
+fn finish(row: u32, column: u32, sum: vec4<f32>) {
+  let left = 1u;
+  let at = row * u.n + column;
+${epilogue(v)}
+}
+
+@compute @workgroup_size(8, 8)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+) {
+  let row = (wid.y + wid.z * groups.y) * 8u + lid.y;
+  let column = wid.x * 8u + lid.x;
+  if (row >= u.m || column >= u.n) { return; }
+  let pixel = pixelOf(row);
+  var sum = 0.0;
+  for (var tap = 0u; tap < 9u; tap++) {
+    let at = sourceAt(pixel, tap);
+    if (at == outside) { continue; }
+    for (var channel = 0u; channel < u.channels; channel++) {
+      sum += loadX(at * u.channels + channel) * loadW((column * 9u + tap) * u.channels + channel);
+    }
+  }
+  finish(row, column, vec4<f32>(sum, 0.0, 0.0, 0.0));
+}
+`;
+}
+
 export interface Conv2dBackwardVariant extends ConvolutionForm {
   readonly tile: ConvolutionTile;
   /** I is a multiple of 4. */

@@ -25,9 +25,9 @@ export interface LinearVariant {
   readonly wideW: boolean;
   /** Rows of y, and of everything the epilogue reads, can be accessed four wide. */
   readonly wideY: boolean;
-  /** Outputs per thread: 1, 4 or 8 rows; 4 or 8 columns. */
+  /** Outputs per thread: 1, 4 or 8 rows; 4 or 8 columns; one column: the naive form. */
   readonly rm: 1 | 4 | 8;
-  readonly rn: 4 | 8;
+  readonly rn: 1 | 4 | 8;
   /** K values staged at a time, a multiple of 4; 0: the direct form. */
   readonly tk: number;
   readonly act: Activation;
@@ -98,7 +98,7 @@ fn stripW(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> 
 
 fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
   if (row >= u.m || column >= u.n) { return; }
-  let left = u.n - column;
+  let left = ${v.rn === 1 ? '1u' : 'u.n - column'};
   let at = (batch * u.m + row) * u.n + column;
   var value = sum * u.scale;
 #if ${v.bias}
@@ -225,7 +225,10 @@ export function directLinearShader(v: LinearVariant, header: string): string {
   const edge = (base: 'row0' | 'col0', index: number): string =>
     `min(${base} + ${index}u, ${base === 'row0' ? 'u.m' : 'u.n'} - 1u)`;
   const aRows = v.transA
-    ? unroll(rm, (i) => `    let a${i} = stripA(xBase, k0 + ${i % 4}u, u.k, row0 + ${Math.floor(i / 4) * 4}u, u.m);`)
+    ? unroll(
+        rm,
+        (i) => `    let a${i} = stripA(xBase, k0 + ${i % 4}u, u.k, row0 + ${Math.floor(i / 4) * 4}u, u.m);`,
+      )
     : unroll(rm, (i) => `    let a${i} = stripA(xBase, ${edge('row0', i)}, u.m, k0, u.k);`);
   const wRows =
     v.layout === 'kn'
@@ -259,21 +262,29 @@ ${unroll(rm, (r) => `    acc[${r}] += ${row(r)};`)}
 `;
 }
 
-/** The yardstick of the benchmark: one thread per output, no staging. */
-export function naiveLinearShader(v: Pick<LinearVariant, 'layout'>, header: string): string {
+/** The yardstick of the benchmark: one thread per output, one value of either operand at a time. */
+export function naiveLinearShader(v: LinearVariant, header: string): string {
   return wgsl`${header}
+${commonText(v)}
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x >= u.n || id.y >= u.m) { return; }
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.y >= u.m || id.x >= u.n) { return; }
+  let xBase = wid.z * u.m * u.k;
+  let wBase = wid.z * u.wBatch;
   var sum = 0.0;
   for (var k = 0u; k < u.k; k++) {
-#if ${v.layout === 'nk'}
-    sum += loadX(id.y * u.k + k) * loadW(id.x * u.k + k);
+#if ${v.transA}
+    let a = loadX(xBase + k * u.m + id.y);
 #else
-    sum += loadX(id.y * u.k + k) * loadW(k * u.n + id.x);
+    let a = loadX(xBase + id.y * u.k + k);
+#endif
+#if ${v.layout === 'nk'}
+    sum += a * loadW(wBase + id.x * u.k + k);
+#else
+    sum += a * loadW(wBase + k * u.n + id.x);
 #endif
   }
-  storeY(id.y * u.n + id.x, sum);
+  finish(wid.z, id.y, id.x, vec4<f32>(sum, 0.0, 0.0, 0.0));
 }
 `;
 }

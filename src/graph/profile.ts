@@ -17,9 +17,10 @@ export interface ProfileLimits {
 
 /**
  * Forms of the matrix product, by device class (see shaders/linear.wgsl.ts): tiles in workgroup memory, or, for adapters
- * that run on the CPU, straight from the operands.
+ * that run on the CPU, straight from the operands. `naive`, one thread per output, is the benchmark's yardstick: products
+ * and convolutions of a plan for such a profile are all naive.
  */
-export type GemmTile = 'large' | 'small' | 'direct';
+export type GemmTile = 'large' | 'small' | 'direct' | 'naive';
 
 export interface DeviceProfile {
   /** Adapter in words. */

@@ -9,6 +9,7 @@ import {
   conv2dShader,
   directConv2dShader,
   directPixels,
+  naiveConv2dShader,
   type ConvolutionForm,
   type ConvolutionTile,
 } from '../../shaders/conv2d.wgsl';
@@ -95,8 +96,9 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
   const y = ctx.outputs[0]!;
   const { batch, height, width, inputs, outHeight, outWidth, outputs } = sizesOf(x, w, ctx.attrs);
   const [m, n, k] = [batch * outHeight * outWidth, outputs, 9 * inputs];
-  const wideY = canVector(ctx, n, [bias, residual, y]);
-  const wideX = canRead(ctx, inputs, [x, w], y, wideY);
+  const naive = ctx.profile.gemmTile === 'naive';
+  const wideY = !naive && canVector(ctx, n, [bias, residual, y]);
+  const wideX = !naive && canRead(ctx, inputs, [x, w], y, wideY);
   const tile = chooseTile(ctx, m, n);
   const variant = { stride, upsample, tile, wideX, wideY, bias: bias !== null, residual: residual !== null };
   const operands: Operand[] = [
@@ -108,9 +110,10 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
   operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
   const direct = ctx.profile.gemmTile === 'direct' && wideX;
   emit(ctx, {
-    shader: direct ? 'conv2dDirect' : 'conv2d',
+    shader: naive ? 'conv2dNaive' : direct ? 'conv2dDirect' : 'conv2d',
     variant,
-    text: (header) => (direct ? directConv2dShader : conv2dShader)(variant, header),
+    text: (header) =>
+      (naive ? naiveConv2dShader : direct ? directConv2dShader : conv2dShader)(variant, header),
     operands,
     uniforms: {
       m,
@@ -123,9 +126,15 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
       gridPixels: outHeight * outWidth,
       gridWidth: outWidth,
     },
-    workgroups: direct ? directGrid(ctx, m, n) : tileGrid(ctx, tile, m, n),
+    workgroups: naive ? naiveGrid(ctx, m, n) : direct ? directGrid(ctx, m, n) : tileGrid(ctx, tile, m, n),
     macs: m * n * k,
   });
+}
+
+/** Workgroups of the naive form: 8 channels in x, 8 pixels in y and z. */
+function naiveGrid<A>(ctx: LowerContext<A>, m: number, n: number): [number, number, number] {
+  const [rows, more] = grid(Math.ceil(m / 8), ctx.profile);
+  return [Math.ceil(n / 8), rows, more];
 }
 
 /** Workgroups of the direct form: 32 channels in x, 8 x 8 pixels in y and, where there are too many, z. */

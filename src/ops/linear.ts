@@ -3,7 +3,12 @@
  * models, batched expert products, attention products of the VAE, and all their gradients are this op.
  */
 import type { Activation } from '../../shaders/lib/activations';
-import { directLinearShader, linearShader, type LinearVariant } from '../../shaders/linear.wgsl';
+import {
+  directLinearShader,
+  linearShader,
+  naiveLinearShader,
+  type LinearVariant,
+} from '../../shaders/linear.wgsl';
 import { InternalError, ShapeError } from '../core/errors';
 import type { Graph } from '../graph/graph';
 import {
@@ -149,6 +154,7 @@ function chooseTile(
   { batch, m, n }: Sizes,
 ): Pick<LinearVariant, 'rm' | 'rn' | 'tk'> {
   const { gemmTile } = ctx.profile;
+  if (gemmTile === 'naive') return { rm: 1, rn: 1, tk: 0 };
   if (gemmTile === 'direct') return { rm: m >= 32 ? 8 : m >= 4 || ctx.attrs.transA ? 4 : 1, rn: 4, tk: 0 };
   if (m <= 8) return { rm: 1, rn: 4, tk: 32 };
   const large = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
@@ -165,14 +171,16 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   const y = ctx.outputs[0]!;
   const savePre = ctx.isUsed(1);
   const extras = ['bias', 'residual', 'gate', 'silu'].map((name) => inputs.get(name));
-  const wideY = canVector(ctx, n, [y, savePre ? ctx.outputs[1] : null, ...extras]);
+  const tile = chooseTile(ctx, sizes);
+  const wide = tile.rn > 1;
+  const wideY = wide && canVector(ctx, n, [y, savePre ? ctx.outputs[1] : null, ...extras]);
   const variant: LinearVariant = {
     transA: attrs.transA,
     layout: attrs.layout,
-    wideA: canVector(ctx, attrs.transA ? m : k, [x]),
-    wideW: canVector(ctx, attrs.layout === 'nk' ? k : n, [w]),
+    wideA: wide && canVector(ctx, attrs.transA ? m : k, [x]),
+    wideW: wide && canVector(ctx, attrs.layout === 'nk' ? k : n, [w]),
     wideY,
-    ...chooseTile(ctx, sizes),
+    ...tile,
     act: attrs.act,
     bias: attrs.bias,
     residual: attrs.residual,
@@ -196,10 +204,11 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   if (savePre)
     operands.push({ name: 'pre', tensor: ctx.outputs[1]!, access: 'write', vector: wideY ? 4 : 1 });
   const samples = rows?.elements ?? inputs.get('gate')?.rows ?? 1;
+  const shader = tile.rn === 1 ? naiveLinearShader : tile.tk === 0 ? directLinearShader : linearShader;
   emit(ctx, {
     shader: 'linear',
     variant: { ...variant },
-    text: (header) => (variant.tk === 0 ? directLinearShader : linearShader)(variant, header),
+    text: (header) => shader(variant, header),
     operands,
     uniforms: {
       m,

@@ -16,6 +16,8 @@ interface Case {
   gradients?: boolean;
   /** Planned as for a GPU: tiles in workgroup memory, which a software driver's plan avoids. */
   tiled?: boolean;
+  /** In the benchmark's naive form. */
+  naive?: boolean;
 }
 
 // few variants, each a pipeline that takes a software driver a second to compile; several sizes for each
@@ -34,6 +36,8 @@ const cases: Case[] = [
   { x: [1, 4, 3, 3], outputs: 3, form: { upsample: 2 } },
   { x: [1, 4, 5, 8], outputs: 6, residual: [1, 4, 5, 6], half: true },
   { x: [1, 5, 4, 3], outputs: 7, half: true },
+  { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, naive: true },
+  { x: [1, 4, 5, 8], outputs: 6, form: { upsample: 2 }, residual: [1, 8, 10, 6], half: true, naive: true },
 ];
 
 describe('conv2d', () => {
@@ -46,6 +50,7 @@ describe('conv2d', () => {
     half = false,
     gradients = false,
     tiled,
+    naive,
   } of cases) {
     const traits = [
       JSON.stringify(form),
@@ -53,6 +58,7 @@ describe('conv2d', () => {
       residual && 'residual',
       half && 'f16 weights',
       tiled && 'tiled',
+      naive && 'naive',
     ];
     test(`[${x.join(', ')}] to ${outputs}, ${traits.filter(Boolean).join(', ')}`, async () => {
       const inputs: Record<string, CheckInput> = {
@@ -65,7 +71,7 @@ describe('conv2d', () => {
         inputs,
         build: (g, { x: picture, w, ...extras }) => conv2d(g, picture!, w!, { ...form, ...extras }),
         wrt: gradients ? Object.keys(inputs) : [],
-        profile: tiled ? { gemmTile: 'large', software: false } : {},
+        profile: tiled ? { gemmTile: 'large', software: false } : naive ? { gemmTile: 'naive' } : {},
       });
     });
   }

@@ -106,7 +106,7 @@ describe('linear', () => {
   }
 
   // forms that another device would choose
-  for (const gemmTile of ['small', 'large', 'direct'] as const) {
+  for (const gemmTile of ['small', 'large', 'direct', 'naive'] as const) {
     const profile = { gemmTile };
     for (const [m, n, k] of [
       [5, 40, 12],
@@ -131,6 +131,21 @@ describe('linear', () => {
       });
     });
   }
+
+  test('naive form, every epilogue', async () => {
+    await checkOp({
+      inputs: {
+        x: { shape: [6, 5] },
+        w: { shape: [7, 5], dtype: 'f16' },
+        bias: { shape: [7] },
+        residual: { shape: [6, 7] },
+        gate: { shape: [2, 7] },
+      },
+      build: (g, t) =>
+        linear(g, t['x']!, t['w']!, { bias: t['bias']!, residual: t['residual']!, gate: t['gate']! }),
+      profile: { gemmTile: 'naive' },
+    });
+  });
 
   test('a product that fills large tiles', async () => {
     await checkOp({
