@@ -120,7 +120,10 @@ export function install(options: FakeOptions): void {
   });
 
   /** A disc on white that gets clearer with `share` from 0 to 1. */
-  const picture = (share: number, hue: number): { width: number; height: number; rgb: Uint8Array } => {
+  const picture = (
+    share: number,
+    hue: number,
+  ): { width: number; height: number; rgb: Uint8Array<ArrayBuffer> } => {
     const rgb = new Uint8Array(64 * 64 * 3);
     for (let i = 0; i < 64 * 64; i++) {
       const distance = Math.hypot((i % 64) - 31.5, Math.floor(i / 64) - 31.5);

@@ -25,8 +25,8 @@ export function DeviceBanner(): ReactElement | null {
     <div className={styles.banner} role="status">
       <Icon name="check" />
       <p>
-        <strong>The GPU is back.</strong> The model is loaded anew. A picture that was being made is lost;
-        make it again with the same settings.
+        <strong>The GPU is back.</strong> The browser had taken it away. The model loads again by itself; what
+        you typed is unchanged.
       </p>
       <CloseButton aria-label="Close this note" onClick={() => setRead(state.rebuilt)} />
     </div>

@@ -24,9 +24,7 @@ export function searchFor(panel: Panel, search: string): string {
   return text === '' ? '' : `?${text}`;
 }
 
-export const panelStore: StoreApi<PanelState> = createStore<PanelState>()(() => ({
-  panel: panelOf(window.location.search),
-}));
+export const panelStore: StoreApi<PanelState> = createStore<PanelState>()(() => ({ panel: 'generate' }));
 
 /** Opens a panel and adds it to the history. */
 export function goTo(panel: Panel): void {
@@ -36,7 +34,9 @@ export function goTo(panel: Panel): void {
   panelStore.setState({ panel });
 }
 
-/** Follows back and forward. Call once. */
+/** Opens the panel that the address names, now and on going back and forward. Call once, before the first drawing. */
 export function followHistory(): void {
-  window.addEventListener('popstate', () => panelStore.setState({ panel: panelOf(window.location.search) }));
+  const follow = (): void => panelStore.setState({ panel: panelOf(window.location.search) });
+  follow();
+  window.addEventListener('popstate', follow);
 }
