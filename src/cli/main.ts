@@ -6,6 +6,7 @@ import packageJson from '../../package.json';
 import { UsageError } from '../core/errors';
 import { commandHelp, parseArguments, table } from './args';
 import type { Command } from './command';
+import { bench } from './commands/bench';
 import { decode } from './commands/decode';
 import { encodeImage } from './commands/encodeImage';
 import { encodeText } from './commands/encodeText';
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   encodeImage,
   decode,
   noise,
+  bench,
 ];
 
 const help = (): string =>
