@@ -3,7 +3,7 @@
  * Line by line, each until nothing changes: HTML references, wrong encoding, C1 controls, ligatures, full and half
  * width, curled quotes, line breaks, surrogates, terminal escapes, control characters, NFC.
  *
- * The repair of text that was decoded with the wrong encoding is a function that the caller gives.
+ * The repair of text that was decoded with the wrong encoding is a function that the caller gives (see mojibake.ts).
  */
 import { characterOf, htmlEntities, unescapeHtml } from './html';
 
