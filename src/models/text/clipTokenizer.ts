@@ -8,6 +8,7 @@
  */
 import { fixText } from '../../core/fixText';
 import { unescapeHtml } from '../../core/html';
+import { repairMojibake } from '../../core/mojibake';
 import { pythonSpace, trimmer, whiteSpace } from '../../core/whitespace';
 import { bpeEncoder, byteAlphabet, toByteAlphabet } from './bpe';
 import type { ContextOptions, Tokenizer } from './context';
@@ -38,9 +39,9 @@ export function isClipMerges(merges: readonly (readonly [string, string])[]): bo
   );
 }
 
-/** The steps before splitting: text repair, HTML references twice, white space, case. */
+/** The steps before splitting: text repair with that of its encoding, HTML references twice, white space, case. */
 export function cleanClipText(text: string): string {
-  const plain = strip(unescapeHtml(unescapeHtml(fixText(text))));
+  const plain = strip(unescapeHtml(unescapeHtml(fixText(text, repairMojibake))));
   return strip(plain.replace(spaceRun, ' ')).toLowerCase();
 }
 
