@@ -22,7 +22,9 @@ export function Stage(): ReactElement {
   const latest = useGallery((state) => state.latestBatch);
   const batch = latest || (pictures[0]?.batch ?? '');
   const shown = pictures.filter((picture) => picture.batch === batch);
+  const failed = useEngine((view) => view.model === null && view.errors.loadModel !== null);
   if (running) return <Making job={running} />;
+  if (failed) return <Nothing />;
   if (shown.length > 0) return <Made pictures={shown} />;
   return <Nothing />;
 }
