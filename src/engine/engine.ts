@@ -3,7 +3,7 @@
  * loaded model; nothing else in the page touches either. It runs in a worker, but knows of the page only what `EnginePage`
  * says, so tests can drive it anywhere.
  */
-import { DeviceLostError, FormatError, NoDeviceError, NotFoundError } from '../core/errors';
+import { DeviceLostError, NoDeviceError, NotFoundError } from '../core/errors';
 import { readBundle } from '../formats/bundle';
 import { GenerateSession } from '../sessions/generate';
 import { httpFolder } from '../sources/http';
@@ -111,6 +111,7 @@ export class Engine {
   async #init(): Promise<AdapterDescription> {
     if (!this.#device) this.#say({ name: 'no-webgpu', secure: this.#page.secure });
     const keeper = this.#keeper();
+    if (!keeper.isOpen) this.#say({ name: 'starting' });
     await keeper.open();
     return describeAdapter(keeper.resources.device);
   }
@@ -133,11 +134,7 @@ export class Engine {
     this.#session?.dispose();
     this.#session = null;
     this.#page.post({ type: 'model', model: null });
-    const bundle = await readBundle(httpFolder(base, [], { signal }), signal).catch((thrown: unknown) => {
-      if (thrown instanceof NotFoundError || thrown instanceof FormatError) throw thrown;
-      signal.throwIfAborted();
-      throw thrown;
-    });
+    const bundle = await readBundle(httpFolder(base, [], { signal }), signal);
     const session = await GenerateSession.load(resources, bundle, {
       weights,
       signal,
