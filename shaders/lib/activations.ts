@@ -2,11 +2,11 @@
  * Activations on vec4<f32>, and their derivatives.
  *
  * Written without WGSL's tanh (1e-5, may overflow) and without exp of large arguments (a compiler may assume that no
- * infinity occurs). erf is Abramowitz and Stegun 7.1.26, at most 1.5e-7 off.
+ * infinity occurs). erf is Abramowitz and Stegun 7.1.26, at most 1.5e-7 off. tanh3 is 3 tanh(x / 3), a soft clamp.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 
-export type Activation = 'none' | 'gelu_tanh' | 'gelu_erf' | 'silu' | 'quick_gelu';
+export type Activation = 'none' | 'gelu_tanh' | 'gelu_erf' | 'silu' | 'quick_gelu' | 'relu' | 'tanh3';
 
 const sigmoidText = wgsl`
 fn sigmoid4(x: vec4<f32>) -> vec4<f32> {
@@ -43,6 +43,13 @@ fn activate4(x: vec4<f32>) -> vec4<f32> { return x * sigmoid4(x); }
 #elif ${act === 'quick_gelu'}
 ${sigmoidText}
 fn activate4(x: vec4<f32>) -> vec4<f32> { return x * sigmoid4(1.702 * x); }
+#elif ${act === 'relu'}
+fn activate4(x: vec4<f32>) -> vec4<f32> { return max(x, vec4<f32>(0.0)); }
+#elif ${act === 'tanh3'}
+fn activate4(x: vec4<f32>) -> vec4<f32> {
+  let e = exp(min(abs(x), vec4<f32>(120.0)) * -0.6666666666666666);
+  return sign(x) * (3.0 * (1.0 - e) / (1.0 + e));
+}
 #else
 fn activate4(x: vec4<f32>) -> vec4<f32> { return x; }
 #endif
@@ -75,6 +82,13 @@ ${sigmoidText}
 fn slope4(x: vec4<f32>) -> vec4<f32> {
   let s = sigmoid4(1.702 * x);
   return s + 1.702 * x * s * (1.0 - s);
+}
+#elif ${act === 'relu'}
+fn slope4(x: vec4<f32>) -> vec4<f32> { return select(vec4<f32>(0.0), vec4<f32>(1.0), x > vec4<f32>(0.0)); }
+#elif ${act === 'tanh3'}
+fn slope4(x: vec4<f32>) -> vec4<f32> {
+  let e = exp(min(abs(x), vec4<f32>(60.0)) * -0.6666666666666666);
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 #else
 fn slope4(x: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }

@@ -1,7 +1,7 @@
 /** References of activation and activationBackward. */
 import { erf, type Reference } from './reference';
 
-type Activation = 'none' | 'gelu_tanh' | 'gelu_erf' | 'silu' | 'quick_gelu';
+export type Activation = 'none' | 'gelu_tanh' | 'gelu_erf' | 'silu' | 'quick_gelu' | 'relu' | 'tanh3';
 
 interface ActivationAttrs {
   readonly act: Activation;
@@ -21,6 +21,10 @@ export function activate(act: Activation, x: number): number {
       return x * sigmoid(x);
     case 'quick_gelu':
       return x * sigmoid(1.702 * x);
+    case 'relu':
+      return Math.max(x, 0);
+    case 'tanh3':
+      return 3 * Math.tanh(x / 3);
     case 'none':
       return x;
   }
@@ -43,6 +47,10 @@ export function slope(act: Activation, x: number): number {
       const s = sigmoid(1.702 * x);
       return s + 1.702 * x * s * (1 - s);
     }
+    case 'relu':
+      return x > 0 ? 1 : 0;
+    case 'tanh3':
+      return 1 - Math.tanh(x / 3) ** 2;
     case 'none':
       return 1;
   }
