@@ -2,11 +2,11 @@
  * conv2d: 3 x 3 convolution of pictures with channels last, as a matrix product whose left operand is read in place of
  * being made (implicit GEMM):
  *
- *   y[b, oy, ox, o] = bias[o] + residual[b, oy, ox, o] + sum_{kh, kw, i} x[b, iy, ix, i] w[o, kh, kw, i]
+ *   y[b, oy, ox, o] = act(bias[o] + residual[b, oy, ox, o] + sum_{kh, kw, i} x[b, iy, ix, i] w[o, kh, kw, i])
  *
  *   x [B, H, W, I], w [O, 3, 3, I] (f32 or f16), y [B, Ho, Wo, O]
  *   stride 1: iy = oy + kh - 1, zero outside; upsample 2: x is read as if every pixel stood twice in each direction
- *   stride 2: iy = 2 oy + kh, zero outside: one row and column of padding at the bottom and right only
+ *   stride 2: the same with 2 oy; or, with one row and column of padding at the bottom and right only, iy = 2 oy + kh
  *
  *   conv2d                M = output pixels, N = O, K = (kh, kw, i)
  *   conv2dBackwardInput   M = input pixels, N = I, K = (tap, o): dx from dy; with upsample 2 each of the four copies of
@@ -18,6 +18,7 @@
  * Places are u32: a coordinate below zero wraps around and is outside like any other. Sums run over K in order.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { activationText, type Activation } from './lib/activations';
 import { guardedLoad, guardedStore, unroll } from './lib/text';
 
 /** How outputs see the input. */
@@ -25,6 +26,8 @@ export interface ConvolutionForm {
   readonly stride: 1 | 2;
   /** Nearest-neighbour enlargement before the convolution. */
   readonly upsample: 1 | 2;
+  /** Where the row and column of zeros are. With stride 1 always on both sides. */
+  readonly padding: 'both' | 'bottom-right';
 }
 
 /** Outputs per thread, square; tk follows: one 4 x 4 block of an operand for each of the 64 threads. */
@@ -137,9 +140,9 @@ ${finish}
  * [B, gridPixels], `seen(pixel, tap, channel)` the four values from `channel` on that the pixel sees through a tap.
  */
 function patches(source: string, form: ConvolutionForm, backward: boolean, wide: boolean): string {
-  const { stride, upsample } = form;
+  const { stride, upsample, padding } = form;
   const title = source.charAt(0).toUpperCase() + source.slice(1);
-  const pad = stride === 1 ? 1 : 0;
+  const pad = padding === 'both' ? 1 : 0;
   return wgsl`
 const outside = 0xffffffffu;
 
@@ -205,9 +208,10 @@ export interface Conv2dVariant extends ConvolutionForm {
   readonly wideY: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
+  readonly act: Activation;
 }
 
-/** Epilogue: bias and residual. */
+/** Epilogue: bias, residual, activation. */
 function epilogue(v: Conv2dVariant): string {
   return wgsl`  var value = sum;
 #if ${v.bias}
@@ -215,6 +219,9 @@ function epilogue(v: Conv2dVariant): string {
 #endif
 #if ${v.residual}
   value += readResidual(at, left);
+#endif
+#if ${v.act !== 'none'}
+  value = activate4(value);
 #endif
   writeY(at, left, value);`;
 }
@@ -228,6 +235,9 @@ ${guardedLoad('bias', v.wideY)}
 #endif
 #if ${v.residual}
 ${guardedLoad('residual', v.wideY)}
+#endif
+#if ${v.act !== 'none'}
+${activationText(v.act)}
 #endif
 `;
 }

@@ -1,7 +1,7 @@
 /**
- * conv2d: 3 x 3 convolution of pictures with channels last, stride 1, stride 2 (the autoencoder's downsampling, padded at
- * the bottom and right only) or after nearest-neighbour enlargement, with bias and residual. 1 x 1 convolutions are
- * linear.
+ * conv2d: 3 x 3 convolution of pictures with channels last, stride 1, stride 2 (AutoencoderKL's downsampling is padded at
+ * the bottom and right only, TAESD's on both sides) or after nearest-neighbour enlargement, with bias, residual and an
+ * activation (forward only). 1 x 1 convolutions are linear.
  */
 import {
   conv2dBackwardInputShader,
@@ -13,7 +13,8 @@ import {
   type ConvolutionForm,
   type ConvolutionTile,
 } from '../../shaders/conv2d.wgsl';
-import { ShapeError } from '../core/errors';
+import type { Activation } from '../../shaders/lib/activations';
+import { InternalError, ShapeError } from '../core/errors';
 import type { Graph } from '../graph/graph';
 import { touchedBytes, type InputGradient, type LowerContext, type OpDef } from '../graph/op';
 import type { Tensor } from '../graph/tensor';
@@ -25,6 +26,8 @@ export interface Conv2dAttrs extends ConvolutionForm {
   /** Which optional inputs follow x and w, in this order. */
   readonly bias: boolean;
   readonly residual: boolean;
+  /** Of the sum with bias and residual. */
+  readonly act: Activation;
 }
 
 interface Sizes {
@@ -38,8 +41,9 @@ interface Sizes {
 }
 
 /** Rows or columns of the result for `size` of the input. */
-function outSize(size: number, { stride, upsample }: ConvolutionForm): number {
-  return stride === 2 ? Math.floor(size / 2) : size * upsample;
+function outSize(size: number, { stride, upsample, padding }: ConvolutionForm): number {
+  if (stride === 1) return size * upsample;
+  return padding === 'both' ? Math.ceil(size / 2) : Math.floor(size / 2);
 }
 
 function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm): Sizes {
@@ -50,10 +54,15 @@ function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm): Sizes {
   if (form.stride === 2 && form.upsample === 2) {
     throw new ShapeError('conv2d: stride 2 goes with no enlargement: stride 2, upsample 2');
   }
+  if (form.stride === 1 && form.padding !== 'both') {
+    throw new ShapeError(`conv2d: stride 1 is padded on both sides: padding '${form.padding}'`);
+  }
   const [batch, height, width, inputs] = x.shape as readonly [number, number, number, number];
   const [outHeight, outWidth] = [outSize(height, form), outSize(width, form)];
   if (outHeight === 0 || outWidth === 0) {
-    throw new ShapeError(`conv2d: stride 2 takes at least 2 rows and columns: ${x.describe()}`);
+    throw new ShapeError(
+      `conv2d: stride 2 padded at the bottom and right takes at least 2 rows and columns: ${x.describe()}`,
+    );
   }
   return { batch, height, width, inputs, outHeight, outWidth, outputs: w.dim(0) };
 }
@@ -89,7 +98,7 @@ function canRead<A>(
 }
 
 function lower(ctx: LowerContext<Conv2dAttrs>): void {
-  const { stride, upsample } = ctx.attrs;
+  const { stride, upsample, padding, act } = ctx.attrs;
   const [x, w] = ctx.inputs as readonly [Tensor, Tensor];
   const bias = ctx.attrs.bias ? ctx.inputs[2]! : null;
   const residual = ctx.attrs.residual ? ctx.inputs.at(-1)! : null;
@@ -100,7 +109,10 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
   const wideY = !naive && canVector(ctx, n, [bias, residual, y]);
   const wideX = !naive && canRead(ctx, inputs, [x, w], y, wideY);
   const tile = chooseTile(ctx, m, n);
-  const variant = { stride, upsample, tile, wideX, wideY, bias: bias !== null, residual: residual !== null };
+  const variant = {
+    ...{ stride, upsample, padding, tile, wideX, wideY },
+    ...{ bias: bias !== null, residual: residual !== null, act },
+  };
   const operands: Operand[] = [
     { name: 'x', tensor: x, access: 'read', vector: wideX ? 4 : 1 },
     { name: 'w', tensor: w, access: 'read', vector: wideX ? 4 : 1 },
@@ -164,14 +176,17 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
   vjp({ graph, inputs, attrs, grads, needs }) {
     const dy = grads[0];
     if (!dy) return inputs.map(() => null);
-    const { stride, upsample } = attrs;
+    const { stride, upsample, padding, act } = attrs;
+    if (act !== 'none') {
+      throw new InternalError(`conv2d: gradients go through a convolution without activation: '${act}'`);
+    }
     const [x, w] = inputs as readonly [Tensor, Tensor];
     const result: InputGradient[] = [
       needs[0]
-        ? graph.append(conv2dBackwardInputOp, [w, dy], { stride, upsample, shape: x.shape })[0]!
+        ? graph.append(conv2dBackwardInputOp, [w, dy], { stride, upsample, padding, shape: x.shape })[0]!
         : null,
       needs[1]
-        ? graph.append(conv2dBackwardWeightOp, [x, dy], { stride, upsample, shape: w.shape })[0]!
+        ? graph.append(conv2dBackwardWeightOp, [x, dy], { stride, upsample, padding, shape: w.shape })[0]!
         : null,
     ];
     if (attrs.bias) {
@@ -205,7 +220,7 @@ export const conv2dBackwardInputOp: OpDef<Conv2dBackwardAttrs> = {
   infer: (_, { shape }) => [{ shape, dtype: 'f32' }],
   vjp: null,
   lower(ctx) {
-    const { stride, upsample } = ctx.attrs;
+    const { stride, upsample, padding } = ctx.attrs;
     const [w, dy] = ctx.inputs as readonly [Tensor, Tensor];
     const dx = ctx.outputs[0]!;
     const [, height, width, inputs] = dx.shape as readonly [number, number, number, number];
@@ -213,7 +228,7 @@ export const conv2dBackwardInputOp: OpDef<Conv2dBackwardAttrs> = {
     const wideX = canVector(ctx, inputs, [w, dx]);
     const wideY = canRead(ctx, dy.width, [dy], dx, wideX);
     const tile = chooseTile(ctx, m, n);
-    const variant = { stride, upsample, tile, wideX, wideY };
+    const variant = { stride, upsample, padding, tile, wideX, wideY };
     emit(ctx, {
       shader: 'conv2dBackwardInput',
       variant,
@@ -250,14 +265,14 @@ export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardAttrs> = {
   infer: (_, { shape }) => [{ shape, dtype: 'f32' }],
   vjp: null,
   lower(ctx) {
-    const { stride, upsample } = ctx.attrs;
+    const { stride, upsample, padding } = ctx.attrs;
     const [x, dy] = ctx.inputs as readonly [Tensor, Tensor];
     const dw = ctx.outputs[0]!;
     const [m, n, k] = [dy.width, 9 * x.width, dy.rows];
     const wideX = canVector(ctx, x.width, [x, dw]);
     const wideY = canRead(ctx, dy.width, [dy], dw, wideX);
     const tile = chooseTile(ctx, m, n);
-    const variant = { stride, upsample, tile, wideX, wideY };
+    const variant = { stride, upsample, padding, tile, wideX, wideY };
     emit(ctx, {
       shader: 'conv2dBackwardWeight',
       variant,
@@ -289,14 +304,21 @@ export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardAttrs> = {
 };
 
 export interface Conv2dOptions {
-  /** 2: half the rows and columns, rounded down; one row and column of zeros at the bottom and right. Default 1. */
+  /** 2: half the rows and columns, see padding. Default 1. */
   readonly stride?: 1 | 2;
+  /**
+   * With stride 2: a row and column of zeros at the bottom and right only (half is rounded down), or on both sides
+   * (rounded up). Default 'bottom-right' with stride 2, else 'both'.
+   */
+  readonly padding?: 'both' | 'bottom-right';
   /** 2: the input is read as if every pixel stood twice in each direction. Default 1. */
   readonly upsample?: 1 | 2;
   /** [O] */
   readonly bias?: Tensor;
   /** [B, Ho, Wo, O], added to the result. */
   readonly residual?: Tensor;
+  /** Of the result with bias and residual; has no gradient. Default 'none'. */
+  readonly act?: Activation;
 }
 
 /**
@@ -304,8 +326,12 @@ export interface Conv2dOptions {
  * @throws ShapeError
  */
 export function conv2d(graph: Graph, x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { stride = 1, upsample = 1, bias, residual } = options;
+  const { stride = 1, upsample = 1, act = 'none', bias, residual } = options;
+  const padding = options.padding ?? (stride === 2 ? 'bottom-right' : 'both');
   const extras = [bias, residual].filter((tensor) => tensor !== undefined);
-  const attrs = { stride, upsample, bias: bias !== undefined, residual: residual !== undefined };
+  const attrs = {
+    ...{ stride, upsample, padding, act },
+    ...{ bias: bias !== undefined, residual: residual !== undefined },
+  };
   return graph.append(conv2dOp, [x, w, ...extras], attrs)[0]!;
 }

@@ -1,10 +1,12 @@
 /** References of conv2d, conv2dBackwardInput and conv2dBackwardWeight: one loop over all terms of the convolution. */
 import type { Shape } from '../core/shape';
+import { activate, type Activation } from './activation';
 import type { Reference } from './reference';
 
 interface Form {
   readonly stride: 1 | 2;
   readonly upsample: 1 | 2;
+  readonly padding: 'both' | 'bottom-right';
 }
 
 /** Calls `visit` with the element numbers of x, w and y for every product x w that belongs to a y. */
@@ -14,9 +16,9 @@ function eachTerm(
   outputs: number,
   visit: (x: number, w: number, y: number) => void,
 ): void {
-  const { stride, upsample } = form;
-  const pad = stride === 1 ? 1 : 0;
-  const size = (extent: number): number => (stride === 2 ? Math.floor(extent / 2) : extent * upsample);
+  const { stride, upsample, padding } = form;
+  const pad = padding === 'both' ? 1 : 0;
+  const size = (extent: number): number => Math.floor((extent * upsample + 1 + pad - 3) / stride) + 1;
   const [outHeight, outWidth] = [size(height), size(width)];
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
@@ -39,7 +41,13 @@ function eachTerm(
 const four = (shape: Shape): readonly [number, number, number, number] =>
   shape as readonly [number, number, number, number];
 
-export const conv2dReference: Reference<Form & { readonly bias: boolean; readonly residual: boolean }> = {
+interface ForwardAttrs extends Form {
+  readonly bias: boolean;
+  readonly residual: boolean;
+  readonly act: Activation;
+}
+
+export const conv2dReference: Reference<ForwardAttrs> = {
   compute(node, inputs) {
     const [x, w] = [inputs[0]!, inputs[1]!];
     const outputs = node.outputs[0]!.width;
@@ -55,7 +63,7 @@ export const conv2dReference: Reference<Form & { readonly bias: boolean; readonl
       outputs,
       (i, j, at) => (y[at] = y[at]! + x[i]! * w[j]!),
     );
-    return [y];
+    return [y.map((value) => activate(node.attrs.act, value))];
   },
 };
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
 import { conv2d, type Conv2dOptions } from '../../src/ops/conv2d';
+import { vectorJacobian } from '../../src/ops/autodiff';
 import { checkOp, type CheckInput } from '../helpers/checkOp';
 import { useTestGpu } from '../helpers/device';
 
@@ -9,7 +10,7 @@ useTestGpu();
 interface Case {
   x: [batch: number, height: number, width: number, channels: number];
   outputs: number;
-  form?: Pick<Conv2dOptions, 'stride' | 'upsample'>;
+  form?: Pick<Conv2dOptions, 'stride' | 'upsample' | 'padding' | 'act'>;
   bias?: boolean;
   residual?: [number, number, number, number];
   half?: boolean;
@@ -31,6 +32,13 @@ const cases: Case[] = [
   { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, gradients: true },
   { x: [1, 2, 2, 4], outputs: 4, form: { stride: 2 }, bias: true },
   { x: [1, 5, 8, 5], outputs: 6, form: { stride: 2 } },
+  { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2, padding: 'both' }, gradients: true },
+  { x: [1, 1, 1, 8], outputs: 12, form: { stride: 2, padding: 'both' } },
+  { x: [1, 5, 4, 8], outputs: 12, form: { act: 'relu' }, bias: true, residual: [1, 5, 4, 12] },
+  {
+    ...{ x: [2, 8, 5, 8], outputs: 12, form: { stride: 2, padding: 'both', act: 'relu' }, tiled: true },
+    ...{ bias: true, residual: [2, 4, 3, 12] },
+  },
   { x: [2, 3, 4, 8], outputs: 4, form: { upsample: 2 }, gradients: true },
   { x: [1, 1, 1, 4], outputs: 40, form: { upsample: 2 }, gradients: true },
   { x: [1, 4, 3, 3], outputs: 3, form: { upsample: 2 } },
@@ -94,6 +102,22 @@ describe('conv2d', () => {
     );
     expect(() => conv2d(g, x, w, { stride: 2, upsample: 2 })).toThrow(
       'conv2d: stride 2 goes with no enlargement: stride 2, upsample 2',
+    );
+    expect(() => conv2d(g, x, w, { padding: 'bottom-right' })).toThrow(
+      "conv2d: stride 1 is padded on both sides: padding 'bottom-right'",
+    );
+    expect(() => conv2d(g, g.input('line', [1, 1, 4, 8]), w, { stride: 2 })).toThrow(
+      'conv2d: stride 2 padded at the bottom and right takes at least 2 rows and columns: f32 [1, 1, 4, 8]',
+    );
+  });
+
+  test('an activation has no gradient', () => {
+    const g = new Graph();
+    const x = g.input('x', [1, 4, 4, 8]);
+    const y = conv2d(g, x, g.input('w', [6, 3, 3, 8]), { act: 'relu' });
+    const dy = g.input('dy', [1, 4, 4, 6]);
+    expect(() => vectorJacobian(g, y, dy, [x])).toThrow(
+      "conv2d: gradients go through a convolution without activation: 'relu'",
     );
   });
 });
