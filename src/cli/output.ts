@@ -88,11 +88,17 @@ export function errorFacts(thrown: unknown): { code: string; message: string } {
   return { code: 'internal', message: oneLine(`internal error: ${messageOf(error)}`) };
 }
 
-/** JSON in one line; numbers that JSON has no form for as text ("NaN", "Infinity", "-Infinity"). */
+/** Stands for a negative zero while JSON.stringify works, which would drop the sign. */
+const negativeZero = '\u0000-0';
+
+/** JSON in one line; numbers that JSON has no form for as text ("NaN", "Infinity", "-Infinity"), -0 as it is. */
 export function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'number' && !Number.isFinite(part) ? String(part) : part,
-  );
+  const text = JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part !== 'number') return part;
+    if (Object.is(part, -0)) return negativeZero;
+    return Number.isFinite(part) ? part : String(part);
+  });
+  return text.replaceAll(JSON.stringify(negativeZero), '-0');
 }
 
 function oneLine(text: string): string {

@@ -49,7 +49,9 @@ export const decode: Command = {
     }
     const ms = performance.now() - began;
     const imageShape = [samples, 3, image.height, image.width];
-    await writePictures(paths, toPictures(image.values, samples, image.height, image.width));
+    if (out !== undefined) {
+      await writePictures(paths, toPictures(image.values, samples, image.height, image.width));
+    }
     if (rawOut !== undefined) await writeTensors(rawOut, [floats('image', imageShape, image.values)]);
     context.output.result(
       {
