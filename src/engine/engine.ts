@@ -195,5 +195,5 @@ export class Engine {
 
 /** The buffers under some pictures, each once. */
 function buffersOf(pictures: readonly Picture[]): Transferable[] {
-  return [...new Set(pictures.map((picture) => picture.rgb.buffer as ArrayBuffer))];
+  return [...new Set(pictures.map((picture) => picture.rgb.buffer))];
 }

@@ -102,9 +102,9 @@ export class App {
   /** Puts a picture's settings into the fields; what stood there can be had back. */
   useSettings(settings: PictureSettings, from: string): void {
     const { draft, setDraft } = this.kept.getState();
-    const { model } = this.engine.getState();
-    setDraft(draftFrom(settings, draft, model));
-    const doubt = restoreDoubt(settings, model);
+    const { lastModel } = this.engine.getState();
+    setDraft(draftFrom(settings, draft, lastModel));
+    const doubt = restoreDoubt(settings, lastModel);
     this.notices.say(`Settings of ${from} are in the fields.${doubt ? ` ${doubt}` : ''}`, {
       label: 'Undo',
       run: () => setDraft(draft),
@@ -115,7 +115,7 @@ export class App {
   vary(settings: PictureSettings): void {
     const { draft, setDraft } = this.kept.getState();
     const seed = randomSeed();
-    setDraft({ ...draftFrom(settings, draft, this.engine.getState().model), seed });
+    setDraft({ ...draftFrom(settings, draft, this.engine.getState().lastModel), seed });
     this.generate();
   }
 

@@ -3,6 +3,7 @@ import { Popover, UnstyledButton } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { formatBytes } from '../../core/units';
 import { useEngine } from '../appContext';
+import { classNames } from '../widgets/classNames';
 import { Icon } from '../widgets/Icon';
 import { MemoryBar, totalBytes } from '../widgets/MemoryBar';
 import styles from './TopStrip.module.css';
@@ -14,7 +15,10 @@ export function MemoryGauge(): ReactElement | null {
   return (
     <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus>
       <Popover.Target>
-        <UnstyledButton className={styles.gauge} aria-label={`GPU memory in use: ${total}`}>
+        <UnstyledButton
+          className={classNames(styles.gauge, styles.memory)}
+          aria-label={`GPU memory in use: ${total}`}
+        >
           <Icon name="memory" size={18} />
           <span>{total}</span>
         </UnstyledButton>

@@ -43,6 +43,8 @@ export interface EngineView {
   readonly state: EngineState;
   readonly adapter: AdapterDescription | null;
   readonly model: ModelDescription | null;
+  /** The last model that was loaded: its defaults stay in the fields while none is (a lost device, a reload). */
+  readonly lastModel: ModelDescription | null;
   /** In the engine's order: the first is the one that runs. */
   readonly jobs: readonly Job[];
   readonly selfCheck: SelfCheckView | null;
@@ -61,6 +63,7 @@ export const initialEngineView: EngineView = {
   state: { name: 'starting' },
   adapter: null,
   model: null,
+  lastModel: null,
   jobs: [],
   selfCheck: null,
   device: null,
@@ -76,7 +79,7 @@ export function reduceEngine(view: EngineView, message: WorkerMessage): EngineVi
     case 'adapter':
       return { ...view, adapter: message.adapter };
     case 'model':
-      return { ...view, model: message.model };
+      return { ...view, model: message.model, lastModel: message.model ?? view.lastModel };
     case 'job':
       return reduceJob(view, message.id, message.job, message.phase);
     case 'loadProgress': {

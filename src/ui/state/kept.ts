@@ -102,5 +102,5 @@ export function serializeKept(kept: Kept): string {
 
 /** What is wrong with a seed as typed, or null. */
 export function seedProblem(seed: string): string | null {
-  return isSeed(seed.trim()) ? null : 'A seed is a whole number from −2^63 to 2^64 − 1.';
+  return isSeed(seed.trim()) ? null : 'A seed is a whole number of at most 64 bits.';
 }

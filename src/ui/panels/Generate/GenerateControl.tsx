@@ -78,11 +78,13 @@ export function GenerateControl(): ReactElement {
         </ul>
       )}
       {error && !running && (
-        <ErrorNote
-          title="The picture was not made."
-          error={error}
-          action={{ label: 'Try again', run: () => app.generate() }}
-        />
+        <div className={styles.error}>
+          <ErrorNote
+            title="The picture was not made."
+            error={error}
+            action={{ label: 'Try again', run: () => app.generate() }}
+          />
+        </div>
       )}
     </div>
   );
@@ -94,7 +96,7 @@ function whyNot(state: EngineState, model: boolean, loading: boolean, seed: stri
   if (state.name === 'device-lost') return 'Waiting for the graphics chip';
   if (state.name !== 'ready') return 'No graphics chip';
   if (!model) return loading ? 'The model is being loaded' : 'No model is loaded';
-  return seed ?? '';
+  return seed === null ? '' : 'The seed is not a number';
 }
 
 function RunningLabel({ job }: { readonly job: Job }): ReactElement {

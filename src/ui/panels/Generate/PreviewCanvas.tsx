@@ -17,7 +17,9 @@ export function PreviewCanvas({ picture, pixels, label }: PreviewCanvasProps): R
     const { width, height, rgb } = picture;
     const image = context.createImageData(width, height);
     for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
-      image.data.set(rgb.subarray(from, from + 3), to);
+      image.data[to] = rgb[from]!;
+      image.data[to + 1] = rgb[from + 1]!;
+      image.data[to + 2] = rgb[from + 2]!;
       image.data[to + 3] = 255;
     }
     context.putImageData(image, 0, 0);

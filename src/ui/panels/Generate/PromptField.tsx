@@ -13,7 +13,7 @@ import styles from './PromptField.module.css';
 const few = 6;
 
 export function PromptField(): ReactElement {
-  const model = useEngine((view) => view.model);
+  const model = useEngine((view) => view.lastModel);
   const draft = useKept((state) => state.draft);
   const setDraft = useKept((state) => state.setDraft);
   const [all, setAll] = useState(false);

@@ -22,7 +22,7 @@ import styles from './SettingsBlock.module.css';
 export function SettingsBlock(): ReactElement {
   const narrow = useNarrow();
   const [open, setOpen] = useState(false);
-  const model = useEngine((view) => view.model);
+  const model = useEngine((view) => view.lastModel);
   const draft = useKept((state) => state.draft);
   if (!narrow) {
     return (
@@ -45,7 +45,7 @@ export function SettingsBlock(): ReactElement {
 }
 
 function Fields(): ReactElement {
-  const model = useEngine((view) => view.model);
+  const model = useEngine((view) => view.lastModel);
   const draft = useKept((state) => state.draft);
   const setDraft = useKept((state) => state.setDraft);
   const view = useKept((state) => state.view);
