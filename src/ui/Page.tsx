@@ -38,9 +38,12 @@ function Themed(): ReactElement {
   const theme = useKept((state) => state.view.theme);
   const scheme = useSyncExternalStore(followSystem, () => schemeOf(theme));
   return (
-    <MantineProvider theme={mantineTheme} cssVariablesResolver={cssVariables} forceColorScheme={scheme}>
-      <Framed />
-    </MantineProvider>
+    // one element for everything: the provider puts its style sheet beside its children
+    <div>
+      <MantineProvider theme={mantineTheme} cssVariablesResolver={cssVariables} forceColorScheme={scheme}>
+        <Framed />
+      </MantineProvider>
+    </div>
   );
 }
 

@@ -19,7 +19,7 @@ export function Features({ adapter }: { readonly adapter: AdapterDescription }):
           {sorted.map((feature) => (
             <li key={feature} className={used.has(feature) ? styles.used : undefined}>
               {feature}
-              {used.has(feature) ? ', used' : ''}
+              {used.has(feature) ? ', asked for' : ''}
             </li>
           ))}
         </ul>
