@@ -9,7 +9,9 @@ test('createEngine loads a bundle and frees everything', async () => {
   Object.assign(globalThis, globals);
   const gpu = create([]);
   const engine = await createEngine({ gpu });
-  const model = await engine.load(await nodeFolder(resolve(import.meta.dirname, '../public/models/emoji-64')));
+  const model = await engine.load(
+    await nodeFolder(resolve(import.meta.dirname, '../public/models/emoji-64')),
+  );
   expect(model.bundle.manifest.name).toBe('emoji-64');
   expect(engine.resources.state.bytes('dit')).toBeGreaterThan(3_600_000);
   model.dispose();

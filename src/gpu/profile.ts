@@ -67,5 +67,11 @@ export function makeProfile(
   limits: ProfileLimits,
   features: readonly string[],
 ): DeviceProfile {
-  return { name: facts.words, limits, features, software: facts.software, gemmTile: facts.software ? 'direct' : 'large' };
+  return {
+    name: facts.words,
+    limits,
+    features,
+    software: facts.software,
+    gemmTile: facts.software ? 'direct' : 'large',
+  };
 }

@@ -2,12 +2,7 @@
  * From an op's description of a dispatch to the planner's: merges operands that share memory into one binding, decides
  * read or read_write, packs the uniforms, and builds the shader's header.
  */
-import {
-  elementType,
-  headerText,
-  type OperandText,
-  type UniformText,
-} from '../../shaders/lib/header';
+import { elementType, headerText, type OperandText, type UniformText } from '../../shaders/lib/header';
 import { invariant } from '../core/errors';
 import type { LowerContext, StorageBinding } from '../graph/op';
 import type { DeviceProfile } from '../graph/profile';

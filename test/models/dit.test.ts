@@ -30,10 +30,7 @@ afterAll(() => {
 
 const prefixes = { moe: 'patch_mixer.1.mlp', moe_backbone: 'blocks.1.mlp' } as const;
 
-async function load(
-  weights: string,
-  json: string,
-): Promise<{ session: DitSession }> {
+async function load(weights: string, json: string): Promise<{ session: DitSession }> {
   const { config } = resolveDitConfig(JSON.parse(readFileSync(json, 'utf8')));
   const resources = await testResources();
   const { file } = await openTensors(weights);
@@ -50,7 +47,9 @@ async function tapped(
   const graph = new Graph();
   const taps = new Map<string, Tensor>();
   const shape = { samples, captionLength, guidance: 1, keptTokens: mask?.kept ?? null };
-  const f = ditForward(graph, session.weights(graph), session.layout, shape, (name, value) => taps.set(name, value));
+  const f = ditForward(graph, session.weights(graph), session.layout, shape, (name, value) =>
+    taps.set(name, value),
+  );
   graph.output('F', f);
   for (const [name, value] of taps) graph.output(name, value);
   addMoeTaps(graph);
@@ -68,8 +67,12 @@ function addMoeTaps(graph: Graph): void {
   for (const [name, module] of Object.entries(prefixes)) {
     const scope = module.replace(/\.mlp$/, '/mlp');
     const router = graph.nodes.find((node) => node.op?.name === 'linear' && node.scope === `${scope}/gate`)!;
-    const softmax = graph.nodes.find((node) => node.op?.name === 'softmax' && node.inputs[0] === router.outputs[0])!;
-    const combine = graph.nodes.find((node) => node.op?.name === 'combineExperts' && node.scope.startsWith(scope))!;
+    const softmax = graph.nodes.find(
+      (node) => node.op?.name === 'softmax' && node.inputs[0] === router.outputs[0],
+    )!;
+    const combine = graph.nodes.find(
+      (node) => node.op?.name === 'combineExperts' && node.scope.startsWith(scope),
+    )!;
     graph.output(`${name}.x`, router.inputs[0]!);
     graph.output(`${name}.logits`, router.outputs[0]!);
     graph.output(`${name}.probs`, softmax.outputs[0]!);
@@ -83,7 +86,11 @@ async function maskOf(session: DitSession, golden: GoldenFile): Promise<ReturnTy
 }
 
 /** Every `act.*` of the file that a tap answers to; the name of those without one. */
-async function compareActs(golden: GoldenFile, values: Map<string, Float32Array>, what: string): Promise<void> {
+async function compareActs(
+  golden: GoldenFile,
+  values: Map<string, Float32Array>,
+  what: string,
+): Promise<void> {
   let worst = { name: '', error: 0 };
   let count = 0;
   for (const full of golden.names.filter((name) => name.startsWith('act.'))) {
@@ -114,7 +121,12 @@ async function comparePicks(golden: GoldenFile, values: Map<string, Float32Array
         const first = (b * experts + e) * picks;
         const chosen = order.slice(0, picks);
         expect([...ids.subarray(first, first + picks)].sort()).toEqual([...chosen].sort());
-        expectClose(Float64Array.from(chosen, at), gates.subarray(first, first + picks), bar, `${name} gates`);
+        expectClose(
+          Float64Array.from(chosen, at),
+          gates.subarray(first, first + picks),
+          bar,
+          `${name} gates`,
+        );
       }
     }
   }

@@ -49,7 +49,12 @@ describeFixtures('text tower, golden hidden states', () => {
       const { outputs } = await runGraph(graph, { ids: new Uint32Array(await golden.ints('ids')) });
       let worst = 0;
       for (const [at, bytes] of outputs) {
-        const { error } = expectClose(new Float32Array(bytes), await golden.floats(at), 2e-5, `${name} ${at}`);
+        const { error } = expectClose(
+          new Float32Array(bytes),
+          await golden.floats(at),
+          2e-5,
+          `${name} ${at}`,
+        );
         worst = Math.max(worst, error);
       }
       report.push(`${name} from ${fileName}: ${outputs.size} values, worst ${worst.toExponential(1)}`);
