@@ -1,31 +1,33 @@
 /** Reading golden tensor files in tests. */
-import { loadFloats, loadInts, type TensorFile } from '../../src/formats/tensorFile';
-import { readSafetensors } from '../../src/formats/safetensors/reader';
+import { readSafetensors, type SafetensorsFile } from '../../src/formats/safetensors/reader';
+import { findTensor, loadFloats, loadInts } from '../../src/formats/tensorFile';
 import { nodeFile } from '../../src/sources/node';
 
+/** An opened file with its tensors at hand. */
 export interface GoldenFile {
-  readonly file: TensorFile;
+  readonly file: SafetensorsFile;
   readonly names: readonly string[];
   has(name: string): boolean;
   shape(name: string): readonly number[];
+  /** A tensor as f32. */
   floats(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** A tensor of integers. */
   ints(name: string): Promise<Int32Array<ArrayBuffer>>;
+  /** A metadata entry, parsed as JSON. */
+  json(key: string): unknown;
 }
 
-/** Opens a safetensors file of golden values. */
-export async function openTensors(path: string): Promise<GoldenFile> {
-  const file = await readSafetensors(await nodeFile(path));
-  const entry = (name: string): Parameters<typeof loadFloats>[1] => {
-    const found = file.tensors.get(name);
-    if (!found) throw new Error(`${path}: no tensor ${name}`);
-    return found;
-  };
+/** Opens a safetensors file of golden values; `name` stands for it in messages. */
+export async function openTensors(path: string, name = path): Promise<GoldenFile> {
+  const source = await nodeFile(path, name);
+  const file = await readSafetensors(source);
   return {
     file,
     names: [...file.tensors.keys()],
-    has: (name) => file.tensors.has(name),
-    shape: (name) => entry(name).shape,
-    floats: (name) => loadFloats(file.source, entry(name)),
-    ints: (name) => loadInts(file.source, entry(name)),
+    has: (tensor) => file.tensors.has(tensor),
+    shape: (tensor) => findTensor(file, tensor).shape,
+    floats: (tensor) => loadFloats(source, findTensor(file, tensor)),
+    ints: (tensor) => loadInts(source, findTensor(file, tensor)),
+    json: (key) => JSON.parse(file.metadata.get(key) ?? 'null') as unknown,
   };
 }

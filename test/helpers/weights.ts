@@ -1,34 +1,16 @@
 /** Weight files and golden tensors of the shared fixtures, in memory and on the test device. */
 import { readFileSync } from 'node:fs';
-import { readSafetensors } from '../../src/formats/safetensors/reader';
-import { findTensor, loadFloats, loadInts, type TensorFile } from '../../src/formats/tensorFile';
+import type { TensorFile } from '../../src/formats/tensorFile';
 import type { StateStore } from '../../src/gpu/pages';
 import type { ParameterSpec } from '../../src/models/parameters';
 import type { WeightStorage } from '../../src/protocol/generate';
 import { loadWeights } from '../../src/sessions/loadWeights';
-import { nodeFile } from '../../src/sources/node';
 import { fixturePath } from './fixtures';
-
-/** An opened fixture with its tensors at hand. */
-export interface FixtureTensors {
-  readonly file: TensorFile;
-  readonly names: readonly string[];
-  floats(name: string): Promise<Float32Array<ArrayBuffer>>;
-  ints(name: string): Promise<Int32Array<ArrayBuffer>>;
-  shape(name: string): readonly number[];
-}
+import { openTensors, type GoldenFile } from './tensors';
 
 /** Opens a safetensors file of the shared fixtures. */
-export async function openFixture(rel: string): Promise<FixtureTensors> {
-  const source = await nodeFile(fixturePath(rel), rel);
-  const file = await readSafetensors(source);
-  return {
-    file,
-    names: [...file.tensors.keys()],
-    floats: (name) => loadFloats(source, findTensor(file, name)),
-    ints: (name) => loadInts(source, findTensor(file, name)),
-    shape: (name) => findTensor(file, name).shape,
-  };
+export function openFixture(rel: string): Promise<GoldenFile> {
+  return openTensors(fixturePath(rel), rel);
 }
 
 /** A JSON file of the shared fixtures. */

@@ -18,7 +18,8 @@ import { nodeFile } from '../../src/sources/node';
 import { expectClose } from '../helpers/compare';
 import { testGpu, useTestGpu } from '../helpers/device';
 import { describeFixtures, fixturePath } from '../helpers/fixtures';
-import { loadState, openFixture, type FixtureTensors } from '../helpers/weights';
+import type { GoldenFile } from '../helpers/tensors';
+import { loadState, openFixture } from '../helpers/weights';
 
 useTestGpu();
 
@@ -52,7 +53,7 @@ function trace({ group, specs }: Loaded, direction: Direction, shape: readonly n
 async function runModel(
   model: Loaded,
   direction: Direction,
-  golden: FixtureTensors,
+  golden: GoldenFile,
   input: string,
 ): Promise<Float32Array> {
   const resources = await testGpu();
@@ -68,7 +69,7 @@ async function runModel(
 }
 
 /** One case of the goldens, `decode.0` and the like. */
-async function check(model: Loaded, golden: FixtureTensors, name: string): Promise<void> {
+async function check(model: Loaded, golden: GoldenFile, name: string): Promise<void> {
   const direction = name.startsWith('encode') ? 'encode' : 'decode';
   const [input, output] = direction === 'encode' ? ['image', 'latent'] : ['latent', 'image'];
   const y = await runModel(model, direction, golden, `${name}.${input}`);
@@ -86,7 +87,7 @@ async function check(model: Loaded, golden: FixtureTensors, name: string): Promi
 }
 
 describeFixtures('TAESD against diffusers', () => {
-  const goldens = (): Promise<FixtureTensors> => openFixture('vae/taesdxl.golden.safetensors');
+  const goldens = (): Promise<GoldenFile> => openFixture('vae/taesdxl.golden.safetensors');
 
   test("diffusers' file", async () => {
     const path = 'vae/taesdxl/diffusion_pytorch_model.safetensors';

@@ -14,7 +14,8 @@ import { toByte } from '../../src/sessions/pictures';
 import { expectClose } from '../helpers/compare';
 import { testGpu, useTestGpu } from '../helpers/device';
 import { describeFixtures } from '../helpers/fixtures';
-import { loadState, openFixture, readFixtureJson, type FixtureTensors } from '../helpers/weights';
+import type { GoldenFile } from '../helpers/tensors';
+import { loadState, openFixture, readFixtureJson } from '../helpers/weights';
 
 useTestGpu();
 
@@ -81,7 +82,7 @@ function expectBytes(image: Float32Array, shape: readonly number[], bytes: Int32
   expect(off, 'bytes that differ though the float is not near a half').toBe(0);
 }
 
-async function checkDecoding(model: Model, golden: FixtureTensors, prefix: string): Promise<void> {
+async function checkDecoding(model: Model, golden: GoldenFile, prefix: string): Promise<void> {
   const latent = await golden.floats(`${prefix}.latent`);
   const unscaled = scaleLatents(latent, 1 / model.config.scaling_factor);
   const shape = golden.shape(`${prefix}.latent`);
@@ -93,7 +94,7 @@ async function checkDecoding(model: Model, golden: FixtureTensors, prefix: strin
   expectBytes(image, golden.shape(`${prefix}.image`), bytes, tolerance * largest);
 }
 
-async function checkEncoding(model: Model, golden: FixtureTensors, prefix: string): Promise<void> {
+async function checkEncoding(model: Model, golden: GoldenFile, prefix: string): Promise<void> {
   const image = await golden.floats(`${prefix}.image`);
   const moments = (await runModel(model, 'encode', image, golden.shape(`${prefix}.image`))).get('y')!;
   const [samples, channels, height, width] = golden.shape(`${prefix}.mean`) as [
@@ -115,7 +116,7 @@ async function checkEncoding(model: Model, golden: FixtureTensors, prefix: strin
   }
 }
 
-async function checkSteps(model: Model, golden: FixtureTensors): Promise<void> {
+async function checkSteps(model: Model, golden: GoldenFile): Promise<void> {
   const names = golden.names.filter((name) => /^steps\.(encoder|decoder|post_quant_conv)/.test(name));
   const latent = scaleLatents(await golden.floats('steps.latent'), 1 / model.config.scaling_factor);
   const decoded = await runModel(model, 'decode', latent, golden.shape('steps.latent'), names);
@@ -144,7 +145,7 @@ describeFixtures('autoencoder against diffusers', () => {
       return (loaded ??= loadModel(name, `vae/${name}/config.json`, weights));
     };
     /** The cases of a kind: `decode.0`, `decode.1`, ... */
-    const each = (golden: FixtureTensors, kind: string): string[] =>
+    const each = (golden: GoldenFile, kind: string): string[] =>
       golden.names
         .filter((n) => n.startsWith(kind) && n.endsWith('.image'))
         .map((n) => n.replace('.image', ''));
