@@ -67,10 +67,6 @@ export class StateStore {
     return this.#places.has(name);
   }
 
-  hasGroup(group: string): boolean {
-    return this.#groups.has(group);
-  }
-
   /** Full names of a group's tensors. */
   names(group: string): readonly string[] {
     return this.#groups.get(group)?.names ?? [];

@@ -64,7 +64,7 @@ export class TrainSession {
   readonly trained: readonly DitParameter[];
   readonly #resources: SessionResources;
   readonly #runs = new Map<string, Run>();
-  #update: { run: Run; key: string } | null = null;
+  #update: Run | null = null;
 
   private constructor(resources: SessionResources, config: DitConfig) {
     this.#resources = resources;
@@ -173,17 +173,16 @@ export class TrainSession {
     await this.#allocate('m');
     await this.#allocate('v');
     if (options.ema) await this.#allocate('ema');
-    const run = await prepareRun(
+    this.#update = await prepareRun(
       this.#resources,
       traceUpdate(this.trained, (graph) => this.#weights(graph), options),
     );
-    this.#update = { run, key: JSON.stringify(options) };
   }
 
   /** Clip and AdamW from the accumulated gradients; gives the global norm before clipping. */
   async update(settings: OptimizerSettings): Promise<number> {
-    if (!this.#update) throw new InputError('train: an optimizer must be started before an update: none is');
-    const { run } = this.#update;
+    const run = this.#update;
+    if (!run) throw new InputError('train: an optimizer must be started before an update: none is');
     run.write('hyper', packHyper(settings));
     await this.#resources.pacer.execute(run);
     return (await run.read('grad_norm'))[0]!;
@@ -202,7 +201,7 @@ export class TrainSession {
   dispose(): void {
     for (const run of this.#runs.values()) run.destroy();
     this.#runs.clear();
-    this.#update?.run.destroy();
+    this.#update?.destroy();
     this.#update = null;
     for (const group of ['dit', 'grads', 'metrics', 'm', 'v', 'ema']) this.#resources.state.release(group);
   }

@@ -7,7 +7,7 @@
  */
 import { expect } from 'vitest';
 import type { DType } from '../../src/core/dtype';
-import { packHalf } from '../../src/core/float16';
+import { packHalf, unpackHalf } from '../../src/core/float16';
 import { elementCount, type Shape } from '../../src/core/shape';
 import { Graph } from '../../src/graph/graph';
 import type { DeviceProfile } from '../../src/graph/profile';
@@ -55,7 +55,7 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
     if (dtype === 'f16') {
       const packed = packHalf(Float32Array.from(raw));
       upload[name] = packed;
-      values.set(name, unpack(packed, elementCount(input.shape)));
+      values.set(name, Float64Array.from(unpackHalf(packed, elementCount(input.shape))));
     } else if (dtype === 'f32') {
       upload[name] = Float32Array.from(raw);
       values.set(name, Float64Array.from(upload[name]));
@@ -115,20 +115,6 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
     results.set(name, actual);
   }
   return results;
-}
-
-function unpack(packed: Uint32Array, count: number): Float64Array {
-  const halves = new Uint16Array(packed.buffer, packed.byteOffset, packed.length * 2);
-  return Float64Array.from(halves.subarray(0, count), halfValue);
-}
-
-function halfValue(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** Up to 12 elements of each input, spread over it. */
