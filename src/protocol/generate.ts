@@ -3,8 +3,11 @@
 /** Layout of torch's random numbers for the initial noise (specs: CUDA is what upstream's users have). */
 export type NoiseLayout = 'cuda' | 'cpu';
 
-/** How weights are stored on the GPU; arithmetic is f32 in any case. */
-export type WeightStorage = 'f32' | 'f16';
+/** How matrices are stored on the GPU; arithmetic is f32 in any case. int8 has one scale per output channel. */
+export type WeightStorage = 'f32' | 'f16' | 'int8';
+
+/** What a user asks for: a storage, or the finest that the memory budget allows (f16, else int8). */
+export type WeightChoice = WeightStorage | 'auto';
 
 export interface GenerateSettings {
   /** One picture per prompt. */

@@ -12,8 +12,10 @@ import type {
   GenerateTimings,
   Picture,
   PictureSettings,
+  WeightChoice,
   WeightStorage,
 } from './generate';
+import type { LibraryItem, LibraryView, PartChoice, Role, TensorFacts, TensorStatistics } from './library';
 
 export type RequestId = number;
 
@@ -28,7 +30,15 @@ export interface WireError {
 /** What a request gives when it is done, by request type. */
 export interface Results {
   readonly init: AdapterDescription;
+  /** What the added files are. */
+  readonly addFiles: readonly LibraryItem[];
+  readonly removeItem: null;
+  readonly choosePart: null;
+  readonly setBudget: null;
+  readonly readTensors: readonly TensorFacts[];
+  readonly readStatistics: TensorStatistics;
   readonly loadModel: ModelDescription;
+  readonly unloadModel: null;
   readonly generate: GenerateResult;
   readonly cancel: null;
   readonly selfCheck: SelfCheckReport;
@@ -38,17 +48,52 @@ export interface Results {
 
 export type RequestType = keyof Results;
 
+/** A file as it was dropped: `path` has the folders it came in, with forward slashes. */
+export interface DroppedFile {
+  readonly path: string;
+  readonly file: Blob;
+}
+
+/** Where a model comes from: a bundle's folder (address, absolute, ends with a slash), or what is chosen in the library. */
+export type ModelSource = { readonly kind: 'bundle'; readonly base: string } | { readonly kind: 'library' };
+
 /** Page to worker. */
 export type PageMessage =
-  /** Opens the device. Answered with the adapter; a missing one is also told as state. */
-  | { readonly type: 'init'; readonly id: RequestId }
-  /** Loads the bundle whose folder is at `base` (absolute, ends with a slash) in place of the present model. */
+  /**
+   * Opens the device. Answered with the adapter; a missing one is also told as state. `assets`: address of the program's
+   * own files (tokenizers/), absolute, ends with a slash.
+   */
+  | { readonly type: 'init'; readonly id: RequestId; readonly assets: string }
+  /** Adds files to the library: says what each is, without reading weights. Not a job: answered while others run. */
+  | { readonly type: 'addFiles'; readonly id: RequestId; readonly files: readonly DroppedFile[] }
+  | { readonly type: 'removeItem'; readonly id: RequestId; readonly item: string }
+  /** Which part fills a role of the next model; null: none. */
+  | {
+      readonly type: 'choosePart';
+      readonly id: RequestId;
+      readonly role: Role;
+      readonly choice: PartChoice | null;
+    }
+  /** Bytes that a model may take on the device; holds for the next model that is loaded. */
+  | { readonly type: 'setBudget'; readonly id: RequestId; readonly bytes: number }
+  /** The tensors of a library item. */
+  | { readonly type: 'readTensors'; readonly id: RequestId; readonly item: string }
+  /** Reads a tensor's values and sums them up. */
+  | {
+      readonly type: 'readStatistics';
+      readonly id: RequestId;
+      readonly item: string;
+      readonly tensor: string;
+    }
+  /** Loads a model in place of the present one, once the jobs before it are done. */
   | {
       readonly type: 'loadModel';
       readonly id: RequestId;
-      readonly base: string;
-      readonly weights: WeightStorage;
+      readonly source: ModelSource;
+      readonly weights: WeightChoice;
     }
+  /** Takes the model off the device. */
+  | { readonly type: 'unloadModel'; readonly id: RequestId }
   | { readonly type: 'generate'; readonly id: RequestId; readonly settings: GenerateSettings }
   /** Ends job `job`, queued or running; that job then fails with code `cancelled`. */
   | { readonly type: 'cancel'; readonly id: RequestId; readonly job: RequestId }
@@ -68,6 +113,7 @@ export type WorkerMessage =
   | { readonly type: 'state'; readonly state: EngineState }
   | { readonly type: 'adapter'; readonly adapter: AdapterDescription }
   | { readonly type: 'model'; readonly model: ModelDescription | null }
+  | { readonly type: 'library'; readonly library: LibraryView }
   | { readonly type: 'job'; readonly id: RequestId; readonly job: JobDescription; readonly phase: JobPhase }
   | {
       readonly type: 'loadProgress';
@@ -99,7 +145,8 @@ export type Done = {
 
 /** Work that occupies the GPU, done one after another in the order of asking. */
 export type JobDescription =
-  | { readonly kind: 'loadModel'; readonly base: string }
+  | { readonly kind: 'loadModel'; readonly source: ModelSource }
+  | { readonly kind: 'unloadModel' }
   | { readonly kind: 'generate'; readonly settings: GenerateSettings }
   | { readonly kind: 'selfCheck' };
 
@@ -140,6 +187,8 @@ export interface AdapterDescription {
   /** Those of the features, and the limits, that the device was asked for. */
   readonly usedFeatures: readonly string[];
   readonly usedLimits: Readonly<Record<string, number>>;
+  /** Bytes that a model may take where the user has not said: memory cannot be asked for, so it goes by the adapter. */
+  readonly defaultBudget: number;
 }
 
 /** GPU memory of one purpose. */
@@ -151,14 +200,23 @@ export interface MemoryPart {
 
 /** A loaded model: what it is, what it wants by default, what it takes. */
 export interface ModelDescription {
-  /** Where it came from, as asked for in `loadModel`. */
-  readonly base: string;
+  /** As asked for in `loadModel`. */
+  readonly source: ModelSource;
   readonly name: string;
   readonly title: string;
   readonly licence: string;
   /** Edge of its pictures in pixels. */
   readonly imageSize: number;
+  /** As stored on the device. */
   readonly weights: WeightStorage;
+  /** What was asked for. */
+  readonly weightChoice: WeightChoice;
+  /** Whether all parts stay on the device, or come and go to keep within the budget. */
+  readonly residency: 'resident' | 'staged';
+  /** Bytes that it may take. */
+  readonly budget: number;
+  /** What int8 costs in exactness, the worst tensors first; empty for other weights. */
+  readonly quantization: readonly QuantizationFacts[];
   readonly defaults: {
     readonly steps: number;
     readonly guidance: number;
@@ -170,6 +228,14 @@ export interface ModelDescription {
   readonly plans: readonly PlanFacts[];
   /** Time from asking to ready. */
   readonly loadMs: number;
+}
+
+/** The error of a tensor stored as int8. */
+export interface QuantizationFacts {
+  readonly tensor: string;
+  readonly maxError: number;
+  /** sqrt(sum of squared errors / sum of squares). */
+  readonly relativeError: number;
 }
 
 /** A plan in numbers. */
