@@ -7,6 +7,8 @@
  *   x [B, H, W, I], w [O, 3, 3, I] (f32 or f16), y [B, Ho, Wo, O]
  *   stride 1: iy = oy + kh - 1, zero outside; upsample 2: x is read as if every pixel stood twice in each direction
  *   stride 2: the same with 2 oy; or, with one row and column of padding at the bottom and right only, iy = 2 oy + kh
+ *   rows: iy = oy + kh - top in general, top = 1 or 0 as above; a part of a picture has rows of its neighbours in x, and
+ *   top may then be negative
  *
  *   conv2d                M = output pixels, N = O, K = (kh, kw, i)
  *   conv2dBackwardInput   M = input pixels, N = I, K = (tap, o): dx from dy; with upsample 2 each of the four copies of
@@ -152,9 +154,9 @@ fn pixelOf(p: u32) -> vec3<u32> {
   let rest = p % u.gridPixels;
   let place = vec2<u32>(rest / u.gridWidth, rest % u.gridWidth);
 #if ${backward}
-  return vec3<u32>(p / u.gridPixels * u.height * u.width, place * ${upsample}u + ${pad}u);
+  return vec3<u32>(p / u.gridPixels * u.height * u.width, place * ${upsample}u + vec2<u32>(u.top, ${pad}u));
 #else
-  return vec3<u32>(p / u.gridPixels * u.height * u.width, place * ${stride}u - ${pad}u);
+  return vec3<u32>(p / u.gridPixels * u.height * u.width, place * ${stride}u - vec2<u32>(u.top, ${pad}u));
 #endif
 }
 

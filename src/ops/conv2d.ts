@@ -22,7 +22,14 @@ import { columnSum } from './columnSum';
 import { canVector, emit, grid, type Operand } from './kernel';
 import { reshape } from './view';
 
+/** Rows of zeros above and below the picture; negative: so many of its (enlarged) rows are passed over. */
+export interface RowPadding {
+  readonly top: number;
+  readonly bottom: number;
+}
+
 export interface Conv2dAttrs extends ConvolutionForm {
+  readonly rows: RowPadding;
   /** Which optional inputs follow x and w, in this order. */
   readonly bias: boolean;
   readonly residual: boolean;
@@ -40,13 +47,17 @@ interface Sizes {
   readonly outputs: number;
 }
 
-/** Rows or columns of the result for `size` of the input. */
-function outSize(size: number, { stride, upsample, padding }: ConvolutionForm): number {
-  if (stride === 1) return size * upsample;
-  return padding === 'both' ? Math.ceil(size / 2) : Math.floor(size / 2);
+/** Padding of the rows as `padding` has it, the same as of the columns. */
+function evenRows(padding: ConvolutionForm['padding']): RowPadding {
+  return { top: padding === 'both' ? 1 : 0, bottom: 1 };
 }
 
-function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm): Sizes {
+/** Rows or columns of the result for `size` of the input. */
+function outSize(size: number, { stride, upsample }: ConvolutionForm, { top, bottom }: RowPadding): number {
+  return Math.max(0, Math.floor((size * upsample + top + bottom - 3) / stride) + 1);
+}
+
+function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm & { readonly rows: RowPadding }): Sizes {
   if (x.rank !== 4) throw new ShapeError(`conv2d: x is [B, H, W, I]: ${x.describe()}`);
   if (w.rank !== 4 || w.dim(1) !== 3 || w.dim(2) !== 3 || w.dim(3) !== x.dim(3)) {
     throw new ShapeError(`conv2d: w is [O, 3, 3, I] with the I of x: x ${x.describe()}, w ${w.describe()}`);
@@ -57,11 +68,17 @@ function sizesOf(x: Tensor, w: Tensor, form: ConvolutionForm): Sizes {
   if (form.stride === 1 && form.padding !== 'both') {
     throw new ShapeError(`conv2d: stride 1 is padded on both sides: padding '${form.padding}'`);
   }
+  const { rows } = form;
+  if (!Number.isInteger(rows.top) || !Number.isInteger(rows.bottom) || rows.top > 1 || rows.bottom > 1) {
+    throw new ShapeError(
+      `conv2d: at most one row of zeros above and below: ${rows.top} above, ${rows.bottom} below`,
+    );
+  }
   const [batch, height, width, inputs] = x.shape as readonly [number, number, number, number];
-  const [outHeight, outWidth] = [outSize(height, form), outSize(width, form)];
+  const [outHeight, outWidth] = [outSize(height, form, rows), outSize(width, form, evenRows(form.padding))];
   if (outHeight === 0 || outWidth === 0) {
     throw new ShapeError(
-      `conv2d: stride 2 padded at the bottom and right takes at least 2 rows and columns: ${x.describe()}`,
+      `conv2d: the picture with its padding has at least 3 rows and columns: ${x.describe()}, padding '${form.padding}', rows ${rows.top} above, ${rows.bottom} below`,
     );
   }
   return { batch, height, width, inputs, outHeight, outWidth, outputs: w.dim(0) };
@@ -137,6 +154,7 @@ function lower(ctx: LowerContext<Conv2dAttrs>): void {
       gridCount: m,
       gridPixels: outHeight * outWidth,
       gridWidth: outWidth,
+      top: ctx.attrs.rows.top >>> 0,
     },
     workgroups: naive ? naiveGrid(ctx, m, n) : direct ? directGrid(ctx, m, n) : tileGrid(ctx, tile, m, n),
     macs: m * n * k,
@@ -176,17 +194,17 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
   vjp({ graph, inputs, attrs, grads, needs }) {
     const dy = grads[0];
     if (!dy) return inputs.map(() => null);
-    const { stride, upsample, padding, act } = attrs;
+    const { stride, upsample, padding, rows, act } = attrs;
     if (act !== 'none') {
       throw new InternalError(`conv2d: gradients go through a convolution without activation: '${act}'`);
     }
     const [x, w] = inputs as readonly [Tensor, Tensor];
     const result: InputGradient[] = [
       needs[0]
-        ? graph.append(conv2dBackwardInputOp, [w, dy], { stride, upsample, padding, shape: x.shape })[0]!
+        ? graph.append(conv2dBackwardInputOp, [w, dy], { ...{ stride, upsample, padding, rows }, shape: x.shape })[0]!
         : null,
       needs[1]
-        ? graph.append(conv2dBackwardWeightOp, [x, dy], { stride, upsample, padding, shape: w.shape })[0]!
+        ? graph.append(conv2dBackwardWeightOp, [x, dy], { ...{ stride, upsample, padding, rows }, shape: w.shape })[0]!
         : null,
     ];
     if (attrs.bias) {
@@ -205,6 +223,7 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
 };
 
 export interface Conv2dBackwardAttrs extends ConvolutionForm {
+  readonly rows: RowPadding;
   /** Shape of the result: of x or of w. */
   readonly shape: readonly number[];
 }
@@ -248,6 +267,7 @@ export const conv2dBackwardInputOp: OpDef<Conv2dBackwardAttrs> = {
         gridCount: m,
         gridPixels: height * width,
         gridWidth: width,
+        top: ctx.attrs.rows.top >>> 0,
       },
       workgroups: tileGrid(ctx, tile, m, n),
       macs: m * n * k,
@@ -292,6 +312,7 @@ export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardAttrs> = {
         gridCount: k,
         gridPixels: dy.dim(1) * dy.dim(2),
         gridWidth: dy.dim(2),
+        top: ctx.attrs.rows.top >>> 0,
       },
       workgroups: tileGrid(ctx, tile, m, n),
       macs: m * n * k,
@@ -311,6 +332,8 @@ export interface Conv2dOptions {
    * (rounded up). Default 'bottom-right' with stride 2, else 'both'.
    */
   readonly padding?: 'both' | 'bottom-right';
+  /** Of the rows in place of padding's, for a part of a picture: its neighbours' rows are in x, not zeros around. */
+  readonly rows?: RowPadding;
   /** 2: the input is read as if every pixel stood twice in each direction. Default 1. */
   readonly upsample?: 1 | 2;
   /** [O] */
@@ -328,9 +351,10 @@ export interface Conv2dOptions {
 export function conv2d(graph: Graph, x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { stride = 1, upsample = 1, act = 'none', bias, residual } = options;
   const padding = options.padding ?? (stride === 2 ? 'bottom-right' : 'both');
+  const rows = options.rows ?? evenRows(padding);
   const extras = [bias, residual].filter((tensor) => tensor !== undefined);
   const attrs = {
-    ...{ stride, upsample, padding, act },
+    ...{ stride, upsample, padding, rows, act },
     ...{ bias: bias !== undefined, residual: residual !== undefined },
   };
   return graph.append(conv2dOp, [x, w, ...extras], attrs)[0]!;

@@ -7,6 +7,7 @@ interface Form {
   readonly stride: 1 | 2;
   readonly upsample: 1 | 2;
   readonly padding: 'both' | 'bottom-right';
+  readonly rows: { readonly top: number; readonly bottom: number };
 }
 
 /** Calls `visit` with the element numbers of x, w and y for every product x w that belongs to a y. */
@@ -16,16 +17,17 @@ function eachTerm(
   outputs: number,
   visit: (x: number, w: number, y: number) => void,
 ): void {
-  const { stride, upsample, padding } = form;
-  const pad = padding === 'both' ? 1 : 0;
-  const size = (extent: number): number => Math.floor((extent * upsample + 1 + pad - 3) / stride) + 1;
-  const [outHeight, outWidth] = [size(height), size(width)];
+  const { stride, upsample, padding, rows } = form;
+  const left = padding === 'both' ? 1 : 0;
+  const size = (extent: number, zeros: number): number =>
+    Math.floor((extent * upsample + zeros - 3) / stride) + 1;
+  const [outHeight, outWidth] = [size(height, rows.top + rows.bottom), size(width, left + 1)];
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
       for (let ox = 0; ox < outWidth; ox++) {
         for (let tap = 0; tap < 9; tap++) {
-          const iy = Math.floor((oy * stride + Math.floor(tap / 3) - pad) / upsample);
-          const ix = Math.floor((ox * stride + (tap % 3) - pad) / upsample);
+          const iy = Math.floor((oy * stride + Math.floor(tap / 3) - rows.top) / upsample);
+          const ix = Math.floor((ox * stride + (tap % 3) - left) / upsample);
           if (iy < 0 || ix < 0 || iy >= height || ix >= width) continue;
           const pixel = ((b * height + iy) * width + ix) * inputs;
           const place = ((b * outHeight + oy) * outWidth + ox) * outputs;

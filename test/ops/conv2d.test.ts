@@ -10,7 +10,7 @@ useTestGpu();
 interface Case {
   x: [batch: number, height: number, width: number, channels: number];
   outputs: number;
-  form?: Pick<Conv2dOptions, 'stride' | 'upsample' | 'padding' | 'act'>;
+  form?: Pick<Conv2dOptions, 'stride' | 'upsample' | 'padding' | 'rows' | 'act'>;
   bias?: boolean;
   residual?: [number, number, number, number];
   half?: boolean;
@@ -42,6 +42,17 @@ const cases: Case[] = [
   { x: [2, 3, 4, 8], outputs: 4, form: { upsample: 2 }, gradients: true },
   { x: [1, 1, 1, 4], outputs: 40, form: { upsample: 2 }, gradients: true },
   { x: [1, 4, 3, 3], outputs: 3, form: { upsample: 2 } },
+  // parts of a picture: rows of the neighbours above and below
+  { x: [2, 7, 6, 8], outputs: 12, form: { rows: { top: 0, bottom: 0 } }, bias: true, gradients: true },
+  { x: [1, 3, 4, 8], outputs: 5, form: { rows: { top: 1, bottom: 0 } }, tiled: true },
+  { x: [1, 4, 5, 5], outputs: 6, form: { rows: { top: -1, bottom: 1 } } },
+  { x: [2, 4, 3, 8], outputs: 4, form: { upsample: 2, rows: { top: -1, bottom: -1 } }, gradients: true },
+  { x: [1, 3, 4, 8], outputs: 4, form: { upsample: 2, rows: { top: 0, bottom: 1 } }, tiled: true },
+  { x: [1, 9, 6, 8], outputs: 12, form: { stride: 2, rows: { top: 0, bottom: 0 } }, gradients: true },
+  {
+    ...{ x: [1, 9, 6, 8], outputs: 12 },
+    ...{ form: { stride: 2, padding: 'both', rows: { top: 0, bottom: 0 } }, naive: true },
+  },
   { x: [1, 4, 5, 8], outputs: 6, residual: [1, 4, 5, 6], half: true },
   { x: [1, 5, 4, 3], outputs: 7, half: true },
   { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, naive: true },
@@ -107,7 +118,13 @@ describe('conv2d', () => {
       "conv2d: stride 1 is padded on both sides: padding 'bottom-right'",
     );
     expect(() => conv2d(g, g.input('line', [1, 1, 4, 8]), w, { stride: 2 })).toThrow(
-      'conv2d: stride 2 padded at the bottom and right takes at least 2 rows and columns: f32 [1, 1, 4, 8]',
+      "conv2d: the picture with its padding has at least 3 rows and columns: f32 [1, 1, 4, 8], padding 'bottom-right', rows 0 above, 1 below",
+    );
+    expect(() => conv2d(g, x, w, { rows: { top: 2, bottom: 0 } })).toThrow(
+      'conv2d: at most one row of zeros above and below: 2 above, 0 below',
+    );
+    expect(() => conv2d(g, x, w, { rows: { top: -1, bottom: -1 } })).toThrow(
+      "conv2d: the picture with its padding has at least 3 rows and columns: f32 [1, 4, 4, 8], padding 'both', rows -1 above, -1 below",
     );
   });
 
