@@ -201,10 +201,16 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
     const [x, w] = inputs as readonly [Tensor, Tensor];
     const result: InputGradient[] = [
       needs[0]
-        ? graph.append(conv2dBackwardInputOp, [w, dy], { ...{ stride, upsample, padding, rows }, shape: x.shape })[0]!
+        ? graph.append(conv2dBackwardInputOp, [w, dy], {
+            ...{ stride, upsample, padding, rows },
+            shape: x.shape,
+          })[0]!
         : null,
       needs[1]
-        ? graph.append(conv2dBackwardWeightOp, [x, dy], { ...{ stride, upsample, padding, rows }, shape: w.shape })[0]!
+        ? graph.append(conv2dBackwardWeightOp, [x, dy], {
+            ...{ stride, upsample, padding, rows },
+            shape: w.shape,
+          })[0]!
         : null,
     ];
     if (attrs.bias) {
