@@ -7,6 +7,10 @@
  * and channels of a group by the same rule, in a fixed tree. stats [B, 2, C] holds mean and rstd, repeated over the
  * channels of their group: `apply` and the backward pass then read them like weights, whatever C/G is.
  *
+ * The picture may be given in bands of pixels, equal ones but for the last: `partials` runs once for each, its chunks one
+ * after another in the same tensor, and `stats` knows from the sizes where a chunk ends short. Where bands are whole
+ * chunks, these are the chunks of the whole picture, and so are the sums.
+ *
  * Backward, with xhat = (x - mean) rstd, z = xhat w + b and dz = dy act'(z), z being computed again:
  *   sums [B, 2, C]   sum_s dz and sum_s dz xhat (partials over chunks, added by columnSum)
  *   means [B, 2, C]  m = sum over the group's channels of w sums, over its S C/G values
@@ -58,7 +62,7 @@ ${each}
       let otherSecond = seconds[lane * 16u + lid.x];
 ${combine}
     }
-    let at = (wid.z * u.chunks + wid.y) * 2u * u.channels + column;
+    let at = (wid.z * u.chunks + u.firstChunk + wid.y) * 2u * u.channels + column;
     writePartial(at, left, first);
     writePartial(at + u.channels, left, second);
   }
@@ -109,7 +113,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   for (var entry = thread; entry < u.chunks * u.groupChannels; entry += 64u) {
     let chunk = entry / u.groupChannels;
     let at = (wid.y * u.chunks + chunk) * 2u * u.channels + channel0 + entry % u.groupChannels;
-    let count = f32(min(u.chunkRows, u.pixels - chunk * u.chunkRows));
+    let band = chunk / u.bandChunks;
+    let bandEnd = min((band + 1u) * u.bandPixels, u.pixels);
+    let count = f32(min(u.chunkRows, bandEnd - band * u.bandPixels - chunk % u.bandChunks * u.chunkRows));
     combine(thread, count, loadPartial(at), loadPartial(at + u.channels));
   }
   for (var lanes = 32u; lanes > 0u; lanes >>= 1u) {

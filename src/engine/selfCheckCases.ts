@@ -17,7 +17,7 @@ import { edmInput, edmLoss } from '../ops/edmLoss';
 import { expertRouteOp } from '../ops/expertRoute';
 import { gatedSilu } from '../ops/gatedSilu';
 import { gatherRows, noRow } from '../ops/gatherRows';
-import { groupNorm } from '../ops/groupNorm';
+import { groupNorm, groupNormApply, groupNormStats } from '../ops/groupNorm';
 import { heunStep, sampleInput } from '../ops/heunStep';
 import { layerNorm } from '../ops/layerNorm';
 import { linear } from '../ops/linear';
@@ -214,6 +214,16 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
     inputs: { x: f(1, 5, 4, 24), weight: f(24), bias: f(24) },
     build: (g, t) => ({ y: groupNorm(g, t['x']!, t['weight']!, t['bias']!, { groups: 8, eps, silu: true }) }),
     wrt: ['x', 'weight', 'bias'],
+    tolerance: 1e-5,
+  },
+  {
+    stem: 'groupNorm',
+    what: '[1, 7, 4, 24] in 8 groups, as bands of 4 and 3 rows',
+    inputs: { above: f(1, 4, 4, 24), below: f(1, 3, 4, 24), weight: f(24), bias: f(24) },
+    build: (g, t) => {
+      const stats = groupNormStats(g, [t['above']!, t['below']!], { groups: 8, eps });
+      return { y: groupNormApply(g, t['below']!, stats, t['weight']!, t['bias']!) };
+    },
     tolerance: 1e-5,
   },
   {

@@ -13,7 +13,13 @@ import { edmInputOp, edmLossBackwardOp, edmLossOp } from './edmLoss';
 import { expertRouteOp } from './expertRoute';
 import { gatedSiluBackwardOp, gatedSiluOp } from './gatedSilu';
 import { gatherRowsOp } from './gatherRows';
-import { groupNormBackwardOp, groupNormOp, groupNormSumsOp } from './groupNorm';
+import {
+  groupNormApplyOp,
+  groupNormBackwardOp,
+  groupNormOp,
+  groupNormStatsOp,
+  groupNormSumsOp,
+} from './groupNorm';
 import { heunStepOp, sampleInputOp } from './heunStep';
 import { layerNormBackwardOp, layerNormOp } from './layerNorm';
 import { linearAccumulateOp, linearOp } from './linear';
@@ -50,6 +56,8 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('gatedSilu', gatedSiluOp, gatedSiluBackwardOp),
   ...entry('gatherRows', gatherRowsOp),
   ...entry('groupNorm', groupNormOp, groupNormSumsOp, groupNormBackwardOp),
+  ...entry('groupNorm', groupNormStatsOp),
+  ...entry('groupNorm', groupNormApplyOp),
   ...entry('heunStep', heunStepOp),
   ...entry('heunStep', sampleInputOp),
   ...entry('layerNorm', layerNormOp, layerNormBackwardOp),

@@ -1,44 +1,81 @@
-/** References of groupNorm, groupNormSums and groupNormBackward. */
+/** References of groupNorm, its parts for bands, groupNormSums and groupNormBackward. */
+import type { GraphNode } from '../graph/op';
 import { activate, slope } from './activation';
 import type { Reference, Values } from './reference';
 
-interface Attrs {
+interface StatsAttrs {
   readonly groups: number;
   readonly eps: number;
+}
+
+interface Attrs extends StatsAttrs {
   readonly silu: boolean;
+}
+
+/** [B, 2, C] of a picture whose bands are the first inputs of the node. */
+function statistics(node: GraphNode<StatsAttrs>, bands: readonly Values[]): Float64Array<ArrayBuffer> {
+  const { groups, eps } = node.attrs;
+  const batch = node.inputs[0]!.dim(0);
+  const channels = node.inputs[0]!.width;
+  const width = channels / groups;
+  const stats = new Float64Array(batch * 2 * channels);
+  for (let b = 0; b < batch; b++) {
+    for (let g = 0; g < groups; g++) {
+      let [sum, squares, count] = [0, 0, 0];
+      const each = (visit: (value: number) => void): void => {
+        for (const x of bands) {
+          const pixels = x.length / batch / channels;
+          for (let s = 0; s < pixels; s++) {
+            for (let c = g * width; c < (g + 1) * width; c++) visit(x[(b * pixels + s) * channels + c]!);
+          }
+        }
+      };
+      each((value) => {
+        sum += value;
+        count++;
+      });
+      const mean = sum / count;
+      each((value) => (squares += (value - mean) ** 2));
+      const rstd = 1 / Math.sqrt(squares / count + eps);
+      stats.fill(mean, b * 2 * channels + g * width, b * 2 * channels + (g + 1) * width);
+      stats.fill(rstd, (b * 2 + 1) * channels + g * width, (b * 2 + 1) * channels + (g + 1) * width);
+    }
+  }
+  return stats;
+}
+
+/** act(xhat w + b) */
+function apply(
+  x: Values,
+  stats: Values,
+  [weight, bias]: readonly [Values, Values],
+  silu: boolean,
+  pixels: number,
+): Float64Array<ArrayBuffer> {
+  const channels = weight.length;
+  return Float64Array.from(x, (value, i) => {
+    const { mean, rstd, channel } = at(stats, i, pixels, channels);
+    const z = (value - mean) * rstd * weight[channel]! + bias[channel]!;
+    return silu ? activate('silu', z) : z;
+  });
 }
 
 export const groupNormReference: Reference<Attrs> = {
   compute(node, [x, weight, bias]) {
-    const { groups, eps, silu } = node.attrs;
-    const batch = node.inputs[0]!.dim(0);
-    const channels = node.inputs[0]!.width;
-    const pixels = x!.length / batch / channels;
-    const width = channels / groups;
-    const stats = new Float64Array(batch * 2 * channels);
-    for (let b = 0; b < batch; b++) {
-      for (let g = 0; g < groups; g++) {
-        let sum = 0;
-        let squares = 0;
-        const each = (visit: (value: number) => void): void => {
-          for (let s = 0; s < pixels; s++) {
-            for (let c = g * width; c < (g + 1) * width; c++) visit(x![(b * pixels + s) * channels + c]!);
-          }
-        };
-        each((value) => (sum += value));
-        const mean = sum / (pixels * width);
-        each((value) => (squares += (value - mean) ** 2));
-        const rstd = 1 / Math.sqrt(squares / (pixels * width) + eps);
-        stats.fill(mean, b * 2 * channels + g * width, b * 2 * channels + (g + 1) * width);
-        stats.fill(rstd, (b * 2 + 1) * channels + g * width, (b * 2 + 1) * channels + (g + 1) * width);
-      }
-    }
-    const y = x!.map((value, i) => {
-      const { mean, rstd, channel } = at(stats, i, pixels, channels);
-      const z = (value - mean) * rstd * weight![channel]! + bias![channel]!;
-      return silu ? activate('silu', z) : z;
-    });
-    return [y, stats];
+    const stats = statistics(node, [x!]);
+    const pixels = x!.length / node.inputs[0]!.dim(0) / weight!.length;
+    return [apply(x!, stats, [weight!, bias!], node.attrs.silu, pixels), stats];
+  },
+};
+
+export const groupNormStatsReference: Reference<StatsAttrs> = {
+  compute: (node, bands) => [statistics(node, bands)],
+};
+
+export const groupNormApplyReference: Reference<{ readonly silu: boolean }> = {
+  compute(node, [x, stats, weight, bias]) {
+    const pixels = x!.length / node.inputs[0]!.dim(0) / weight!.length;
+    return [apply(x!, stats!, [weight!, bias!], node.attrs.silu, pixels)];
   },
 };
 

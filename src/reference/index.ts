@@ -9,7 +9,13 @@ import { edmInputReference, edmLossBackwardReference, edmLossReference } from '.
 import { expertRouteReference } from './expertRoute';
 import { gatedSiluBackwardReference, gatedSiluReference } from './gatedSilu';
 import { gatherRowsReference } from './gatherRows';
-import { groupNormBackwardReference, groupNormReference, groupNormSumsReference } from './groupNorm';
+import {
+  groupNormApplyReference,
+  groupNormBackwardReference,
+  groupNormReference,
+  groupNormStatsReference,
+  groupNormSumsReference,
+} from './groupNorm';
 import { heunStepReference, sampleInputReference } from './heunStep';
 import { layerNormBackwardReference, layerNormReference } from './layerNorm';
 import { linearReference } from './linear';
@@ -48,6 +54,8 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['groupNorm', groupNormReference],
   ['groupNormSums', groupNormSumsReference],
   ['groupNormBackward', groupNormBackwardReference],
+  ['groupNormStats', groupNormStatsReference],
+  ['groupNormApply', groupNormApplyReference],
   ['layerNorm', layerNormReference],
   ['layerNormBackward', layerNormBackwardReference],
   ['linear', linearReference],
