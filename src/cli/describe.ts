@@ -10,12 +10,18 @@ import { decodePng, readPngSettings } from '../formats/png/png';
 import { nameText, type TensorEntry } from '../formats/tensorFile';
 import type { TorchFile } from '../formats/torch/reader';
 import { resolveDitConfig } from '../models/dit/config';
-import { recognise, type Recognised } from '../models/recognise';
 import { parseTokenizerJson } from '../models/text/tokenizerJson';
 import { parseKlConfig, parseTextConfig } from '../protocol/schemas';
 import { nodeFile, nodeFolder } from '../sources/node';
 import { readBytes, readHead, readJsonFile } from './files';
-import { bundleAt, findDitConfig, findKlConfig, findTextConfig, weightExtensions } from './models';
+import {
+  bundleAt,
+  findDitConfig,
+  findKlConfig,
+  findTextConfig,
+  recognise,
+  weightExtensions,
+} from './models';
 import { digestTensor, type TensorDigest } from './numbers';
 
 export interface DescribeOptions {
@@ -53,6 +59,8 @@ export interface Report {
   /** Of a folder: number of files by extension. */
   readonly files?: Readonly<Record<string, number>>;
 }
+
+type Recognised = ReturnType<typeof recognise>;
 
 const nothing = { config: null, notes: [], parameters: 0, tensors: [] } as const;
 

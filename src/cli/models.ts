@@ -11,7 +11,8 @@ import { readBundle, type Bundle } from '../formats/bundle';
 import { manifestName, type BundleManifest } from '../formats/manifest';
 import type { TensorFile } from '../formats/tensorFile';
 import { resolveDitConfig } from '../models/dit/config';
-import { inferDitConfig, recognise, type ModelKind } from '../models/recognise';
+import { findModels, type FoundModel, type ModelKind, type TensorShapes } from '../models/recognise';
+import { inferDitConfig } from '../models/recogniseConfig';
 import type { Tokenizer } from '../models/text/context';
 import { loadTokenizer } from '../models/text/tokenizer';
 import {
@@ -90,7 +91,15 @@ async function jsonBeside(
   return null;
 }
 
-function checkKind(file: TensorFile, wanted: ModelKind, what: string): string {
+/** The first model in a file. */
+export function recognise(tensors: TensorShapes): Omit<FoundModel, 'kind'> & { readonly kind: FileKind } {
+  return findModels(tensors)[0] ?? { kind: 'tensors', prefix: '' };
+}
+
+/** `tensors`: none of the models that this program knows. */
+export type FileKind = ModelKind | 'tensors';
+
+function checkKind(file: TensorFile, wanted: FileKind, what: string): string {
   const { kind, prefix } = recognise(file.tensors);
   if (kind !== wanted) {
     throw new FormatError(`${file.source.name}: must hold ${what}: it holds ${kindWords[kind]}`);
@@ -99,7 +108,7 @@ function checkKind(file: TensorFile, wanted: ModelKind, what: string): string {
 }
 
 /** The kinds for people. */
-export const kindWords: Readonly<Record<ModelKind, string>> = {
+export const kindWords: Readonly<Record<FileKind, string>> = {
   dit: 'a diffusion transformer',
   'autoencoder-kl': 'an autoencoder (AutoencoderKL)',
   taesd: 'a tiny autoencoder (TAESD)',

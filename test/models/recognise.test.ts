@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { namedDitConfig } from '../../src/models/dit/config';
 import { ditParameters } from '../../src/models/dit/parameters';
-import { inferDitConfig, recognise, type TensorShapes } from '../../src/models/recognise';
+import { findModels, type TensorShapes } from '../../src/models/recognise';
+import { inferDitConfig } from '../../src/models/recogniseConfig';
 import { klParameters } from '../../src/models/vae/parameters';
 import { parseKlConfig } from '../../src/protocol/schemas';
 import type { ParameterSpec } from '../../src/models/parameters';
@@ -10,31 +11,25 @@ import type { ParameterSpec } from '../../src/models/parameters';
 const named = (specs: readonly ParameterSpec[], prefix = ''): TensorShapes =>
   new Map(specs.map((spec) => [prefix + spec.name, spec]));
 
-describe('recognise', () => {
+describe('findModels', () => {
   test('a transformer, with and without a prefix', () => {
     const specs = ditParameters(namedDitConfig('MicroDiT_Tiny_2'));
-    expect(recognise(named(specs))).toEqual({ kind: 'dit', prefix: '' });
-    expect(recognise(named(specs, 'state.model.dit.'))).toEqual({ kind: 'dit', prefix: 'state.model.dit.' });
+    expect(findModels(named(specs))).toEqual([{ kind: 'dit', prefix: '' }]);
+    expect(findModels(named(specs, 'state.model.dit.'))).toEqual([
+      { kind: 'dit', prefix: 'state.model.dit.' },
+    ]);
   });
 
-  test('autoencoders and text towers', () => {
+  test('autoencoders', () => {
     const { config } = parseKlConfig('vae', { latent_channels: 4, block_out_channels: [32, 64] });
-    expect(recognise(named(klParameters(config)))).toEqual({ kind: 'autoencoder-kl', prefix: '' });
-    const names = ['encoder.layers.0.weight', 'decoder.layers.0.weight'];
-    expect(recognise(new Map(names.map((name) => [name, { shape: [1] }])))).toMatchObject({ kind: 'taesd' });
-    const clip = ['token_embedding.weight', 'ln_final.weight', 'positional_embedding', 'visual.proj'];
-    expect(recognise(new Map(clip.map((name) => [`text.${name}`, { shape: [1] }])))).toEqual({
-      kind: 'clip-text',
-      prefix: 'text.',
-    });
+    expect(findModels(named(klParameters(config)))).toEqual([
+      { kind: 'autoencoder-kl', prefix: '', half: 'both' },
+    ]);
   });
 
   test('anything else', () => {
-    expect(recognise(new Map([['xx_embedder.proj.weight', { shape: [1] }]]))).toEqual({
-      kind: 'tensors',
-      prefix: '',
-    });
-    expect(recognise(new Map())).toEqual({ kind: 'tensors', prefix: '' });
+    expect(findModels(new Map([['xx_embedder.proj.weight', { shape: [1] }]]))).toEqual([]);
+    expect(findModels(new Map())).toEqual([]);
   });
 });
 
