@@ -4,7 +4,8 @@
  *
  *   y[b, oy, ox, o] = act(bias[o] + residual[b, oy, ox, o] + sum_{kh, kw, i} x[b, iy, ix, i] w[o, kh, kw, i])
  *
- *   x [B, H, W, I], w [O, 3, 3, I] (f32 or f16), y [B, Ho, Wo, O]
+ *   x [B, H, W, I], w [O, 3, 3, I] (f32, f16, or i8: then the sum of its integers is multiplied by wScale[o]),
+ *   y [B, Ho, Wo, O]
  *   stride 1: iy = oy + kh - 1, zero outside; upsample 2: x is read as if every pixel stood twice in each direction
  *   stride 2: the same with 2 oy; or, with one row and column of padding at the bottom and right only, iy = 2 oy + kh
  *   rows: iy = oy + kh - top in general, top = 1 or 0 as above; a part of a picture has rows of its neighbours in x, and
@@ -208,14 +209,19 @@ export interface Conv2dVariant extends ConvolutionForm {
   /** I is a multiple of 4: x and w are read four wide. */
   readonly wideX: boolean;
   readonly wideY: boolean;
+  /** w is i8. */
+  readonly wScale: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly act: Activation;
 }
 
-/** Epilogue: bias, residual, activation. */
+/** Epilogue: scale of the weights, bias, residual, activation. */
 function epilogue(v: Conv2dVariant): string {
   return wgsl`  var value = sum;
+#if ${v.wScale}
+  value *= readWScale(column, left);
+#endif
 #if ${v.bias}
   value += readBias(column, left);
 #endif
@@ -232,6 +238,9 @@ function declarations(v: Conv2dVariant): string {
   return wgsl`${patches('x', v, false, v.wideX)}
 ${guardedLoad('w', v.wideX)}
 ${guardedStore('y', v.wideY)}
+#if ${v.wScale}
+${guardedLoad('wScale', v.wideY)}
+#endif
 #if ${v.bias}
 ${guardedLoad('bias', v.wideY)}
 #endif

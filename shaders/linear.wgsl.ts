@@ -2,11 +2,12 @@
  * linear: y[b] = epilogue(scale * A[b] W[b]), the matrix product behind every projection and its gradients.
  *
  *   A  [b, M, K] row-major, or [b, K, M] when `transA` (weight gradients)
- *   W  'nk': [b, N, K] as torch stores Linear weights; 'kn': [b, K, N] (experts, and input gradients); f32 or f16
+ *   W  'nk': [b, N, K] as torch stores Linear weights; 'kn': [b, K, N] (experts, and input gradients); f32, f16 or i8,
+ *      whose integers are multiplied as they are: the scale of a column of y stands before the sum
  *   y  [b, M, N]
  *
  * Epilogue, in this order; every part is optional and structural:
- *   v = acc * scale + bias[n];  pre = v;  v = act(v);  v = silu(s[m, n]) * v;
+ *   v = acc * scale * wScale[b, n] + bias[n];  pre = v;  v = act(v);  v = silu(s[m, n]) * v;
  *   v = residual[m mod residualRows, n] + gate[rows[m / tokens], n] * v;  y = v, or y += v when `accumulate`
  *
  * Workgroups of 8 x 8 threads make tiles of 8 rm x 8 rn outputs; each thread rm x rn of them in registers. Both
@@ -30,6 +31,8 @@ export interface LinearVariant {
   readonly rn: 1 | 4 | 8;
   /** K values staged at a time, a multiple of 4; 0: the direct form. */
   readonly tk: number;
+  /** W is i8. */
+  readonly wScale: boolean;
   readonly act: Activation;
   readonly bias: boolean;
   readonly residual: boolean;
@@ -67,6 +70,9 @@ function commonText(v: LinearVariant): string {
 ${guardedLoad('x', v.wideA)}
 ${guardedLoad('w', v.wideW)}
 ${guardedStore('y', v.wideY)}
+#if ${v.wScale}
+${guardedLoad('wScale', v.wideY)}
+#endif
 #if ${v.bias}
 ${guardedLoad('bias', v.wideY)}
 #endif
@@ -101,6 +107,9 @@ fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
   let left = ${v.rn === 1 ? '1u' : 'u.n - column'};
   let at = (batch * u.m + row) * u.n + column;
   var value = sum * u.scale;
+#if ${v.wScale}
+  value *= readWScale(batch * u.n + column, left);
+#endif
 #if ${v.bias}
   value += readBias(column, left);
 #endif

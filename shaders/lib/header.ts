@@ -5,7 +5,8 @@
  * Kernels never index a buffer themselves. They call `loadX(i)` / `storeX(i, v)` with an element index relative to the
  * tensor (`loadX4` / `storeX4`: four elements from an index that is a multiple of 4). That hides three things: views
  * start somewhere inside their storage (`u.xOffset`), two operands may share one binding (WebGPU forbids binding
- * overlapping writable ranges twice), and weights may be stored as f16, two in a word.
+ * overlapping writable ranges twice), and weights may be stored as f16, two in a word, or i8, four in a word. i8 loads
+ * give the integers as f32; their scales are an operand of their own.
  */
 
 /** A buffer binding of the dispatch; operands refer to it by position. */
@@ -19,7 +20,7 @@ export interface OperandText {
   /** camelCase, as in the shader: `x` gives loadX, storeX. */
   readonly name: string;
   readonly slot: number;
-  readonly dtype: 'f32' | 'f16' | 'u32' | 'i32';
+  readonly dtype: 'f32' | 'f16' | 'i8' | 'u32' | 'i32';
   readonly vector: 1 | 4;
   readonly writable: boolean;
 }
@@ -34,6 +35,7 @@ const capital = (name: string): string => name.charAt(0).toUpperCase() + name.sl
 /** WGSL element type of a storage buffer that holds `dtype`, read `vector` elements at a time. */
 export function elementType(dtype: OperandText['dtype'], vector: 1 | 4): string {
   if (dtype === 'f16') return vector === 4 ? 'vec2<u32>' : 'u32';
+  if (dtype === 'i8') return 'u32';
   return vector === 4 ? `vec4<${dtype}>` : dtype;
 }
 
@@ -43,6 +45,17 @@ function accessors(operand: OperandText, slot: SlotText): string {
   const buffer = `buffer${operand.slot}`;
   const at = `i + u.${operand.name}Offset`;
   const wide = slot.element.startsWith('vec');
+  if (operand.dtype === 'i8') {
+    // shifts instead of unpack4xI8, which is an optional feature of the language
+    return `fn load${name}(i: u32) -> f32 {
+  let j = ${at};
+  return f32(extractBits(bitcast<i32>(${buffer}[j >> 2u]), (j & 3u) * 8u, 8u));
+}
+fn load${name}4(i: u32) -> vec4<f32> {
+  let word = vec4<i32>(bitcast<i32>(${buffer}[(${at}) >> 2u]));
+  return vec4<f32>((word << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
+}`;
+  }
   const scalar = operand.dtype === 'f16' ? 'f32' : operand.dtype;
   const lines: string[] = [];
   if (operand.dtype === 'f16') {

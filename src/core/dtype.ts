@@ -3,10 +3,13 @@
  * every reader and writer here uses whatever the file's own spelling is. The two never mix: readers convert.
  */
 
-/** Element type of a tensor inside the engine. f16 lies packed, two halves in one u32. */
-export type DType = 'f32' | 'f16' | 'i32' | 'u32';
+/**
+ * Element type of a tensor inside the engine. f16 lies packed, two halves in one u32; i8 four to a u32, the first one in
+ * the low byte. i8 is for weights: each has a second tensor of scales (core/int8.ts).
+ */
+export type DType = 'f32' | 'f16' | 'i8' | 'i32' | 'u32';
 
-const engineBytes: Readonly<Record<DType, number>> = { f32: 4, f16: 2, i32: 4, u32: 4 };
+const engineBytes: Readonly<Record<DType, number>> = { f32: 4, f16: 2, i8: 1, i32: 4, u32: 4 };
 
 /** Bytes of one element. */
 export function dtypeBytes(dtype: DType): number {

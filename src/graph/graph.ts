@@ -8,7 +8,12 @@
 import type { DType } from '../core/dtype';
 import { InternalError, ShapeError } from '../core/errors';
 import { elementCount, sameShape, shapeText, type Shape } from '../core/shape';
-import { Tensor, type GraphNode, type OpShape, type TensorSpec } from './tensor';
+import { Tensor, type GraphNode, type OpShape, type ValueSpec } from './tensor';
+
+/** Name of the state that holds the scales of the quantised state `name`. */
+export function scaleName(name: string): string {
+  return `${name}.scale`;
+}
 
 export class Graph {
   readonly nodes: GraphNode[] = [];
@@ -30,19 +35,42 @@ export class Graph {
   /**
    * A persistent tensor, by name; the part before ':' is its group ("weights:blocks.0.norm1.weight"). The same name
    * gives the same tensor.
-   * @throws ShapeError when the name was used with another shape or dtype.
+   * @throws ShapeError when the name was used with another shape or dtype, or the dtype is i8 (see quantized).
    */
   state(name: string, shape: Shape, dtype: DType = 'f32'): Tensor {
+    if (dtype === 'i8') {
+      throw new ShapeError(
+        `state ${name}: int8 values are declared with their scales: i8 ${shapeText(shape)}`,
+      );
+    }
+    return this.#state(name, { shape, dtype });
+  }
+
+  /**
+   * A quantised weight (i8): the state `name` of that shape, and the f32 state `name.scale` with one value for each of its
+   * output channels (see Tensor.scale).
+   * @throws ShapeError when the name was used otherwise, or the elements do not divide into that many channels.
+   */
+  quantized(name: string, shape: Shape, channels: number): Tensor {
+    if (channels < 1 || elementCount(shape) % channels !== 0) {
+      throw new ShapeError(
+        `state ${name}: output channels are of equal size: ${channels} of them in ${shapeText(shape)}`,
+      );
+    }
+    return this.#state(name, { shape, dtype: 'i8', scale: this.state(scaleName(name), [channels]) });
+  }
+
+  #state(name: string, spec: ValueSpec): Tensor {
     const known = this.#states.get(name);
     if (known) {
-      if (!sameShape(known.shape, shape) || known.dtype !== dtype) {
+      if (!sameShape(known.shape, spec.shape) || known.dtype !== spec.dtype) {
         throw new ShapeError(
-          `state ${name}: one shape and dtype per name: ${known.describe()}, then ${dtype} ${shapeText(shape)}`,
+          `state ${name}: one shape and dtype per name: ${known.describe()}, then ${spec.dtype} ${shapeText(spec.shape)}`,
         );
       }
       return known;
     }
-    const tensor = this.#leaf('state', name, { shape, dtype }, null);
+    const tensor = this.#leaf('state', name, spec, null);
     this.#states.set(name, tensor);
     return tensor;
   }
@@ -91,7 +119,7 @@ export class Graph {
   #leaf(
     kind: 'input' | 'state' | 'constant',
     name: string,
-    spec: TensorSpec,
+    spec: ValueSpec,
     data: GraphNode['data'],
   ): Tensor {
     const node = this.#push(kind, null, [], [spec], null, name, data);
@@ -102,7 +130,7 @@ export class Graph {
     kind: GraphNode['kind'],
     op: OpShape | null,
     inputs: readonly Tensor[],
-    specs: readonly TensorSpec[],
+    specs: readonly ValueSpec[],
     attrs: unknown,
     name: string,
     data: GraphNode['data'],

@@ -4,6 +4,7 @@
  * The graph knows operations only through this interface; they live in src/ops, one file each. An op never allocates,
  * submits or awaits: `lower` only describes dispatches, and the planner decides where the bytes are.
  */
+import { dtypeBytes } from '../core/dtype';
 import type { Graph } from './graph';
 import type { DeviceProfile } from './profile';
 import type { GraphNode, OpShape, Tensor, TensorSpec } from './tensor';
@@ -110,7 +111,7 @@ export function opOf(node: GraphNode): OpDef | null {
 export function touchedBytes(node: GraphNode): number {
   let bytes = 0;
   for (const tensor of [...node.inputs, ...node.outputs]) {
-    bytes += tensor.elements * (tensor.dtype === 'f16' ? 2 : 4);
+    bytes += tensor.elements * dtypeBytes(tensor.dtype);
   }
   return bytes;
 }

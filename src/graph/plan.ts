@@ -97,7 +97,7 @@ interface Storage {
 
 const groupOf = (name: string): string => (name.includes(':') ? name.slice(0, name.indexOf(':')) : '');
 
-/** Bytes a tensor of this spec takes in a buffer (f16 is stored two in a word). */
+/** Bytes a tensor of this spec takes in a buffer: whole words (f16 is stored two in a word, i8 four). */
 export function storageBytes(spec: TensorSpec): number {
   const elements = spec.shape.reduce((product, size) => product * size, 1);
   return Math.max(4, Math.ceil((elements * dtypeBytes(spec.dtype)) / 4) * 4);
@@ -186,9 +186,9 @@ class Planner {
       }
       if (target.storage.home === 'state' && this.#stateIsReadElsewhere(target.storage, node, nodes))
         continue;
-      // f16 views must start on a whole word
+      // packed values must start on a whole word
       const offset = target.offset + rule.offset;
-      if (input.dtype === 'f16' && offset % 2 !== 0) continue;
+      if ((offset * dtypeBytes(input.dtype)) % 4 !== 0) continue;
       source.storage.parent = { storage: target.storage, offset };
       this.#placed.add(`${node.id}:${rule.input}`);
     }

@@ -14,6 +14,11 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
+/** What a node's output is; for int8 values with the tensor of their scales. */
+export interface ValueSpec extends TensorSpec {
+  readonly scale?: Tensor | null;
+}
+
 /** `output` uses the storage of `input`, `offset` elements from its start: views and in-place updates. */
 export interface AliasRule {
   readonly output: number;
@@ -25,7 +30,7 @@ export interface AliasRule {
 export interface OpShape<A = unknown> {
   readonly name: string;
   /** The shape rule. @throws ShapeError naming op, rule and numbers. */
-  infer(inputs: readonly Tensor[], attrs: A): TensorSpec[];
+  infer(inputs: readonly Tensor[], attrs: A): ValueSpec[];
   alias?(node: GraphNode<A>): readonly AliasRule[];
   /** The node changes state: it is kept whether or not its outputs are used. */
   readonly effect?: boolean;
@@ -47,19 +52,25 @@ export interface GraphNode<A = unknown> {
   readonly data: Float32Array | Uint32Array | null;
 }
 
-export class Tensor implements TensorSpec {
+export class Tensor implements ValueSpec {
   readonly id: number;
   readonly shape: Shape;
   readonly dtype: DType;
+  /**
+   * f32, one value per output channel of a quantised (i8) weight: the weight is its integers times these. Channels are
+   * numbered as they lie: [N, K] has N of them, [o, kh, kw, i] o, experts [E, K, N] E N. null for all other dtypes.
+   */
+  readonly scale: Tensor | null;
   /** The node that makes this value. */
   readonly node: GraphNode;
   /** Which of the node's outputs it is. */
   readonly index: number;
 
-  constructor(id: number, spec: TensorSpec, node: GraphNode, index: number) {
+  constructor(id: number, spec: ValueSpec, node: GraphNode, index: number) {
     this.id = id;
     this.shape = spec.shape;
     this.dtype = spec.dtype;
+    this.scale = spec.scale ?? null;
     this.node = node;
     this.index = index;
   }

@@ -11,6 +11,17 @@ import { elementCount, shapeText, type Shape } from '../core/shape';
 /** How a tensor lies on the device: as in the file, or a convolution weight with its axes reordered. */
 export type ParameterLayout = 'plain' | 'ohwi';
 
+/**
+ * What reads a matrix, which decides how it may be stored:
+ *
+ * - `product`: a matrix product or convolution; the first axis is its output channels
+ * - `experts`: a product of each expert's own, [E, K, N]; output channels are the last axis of each expert
+ * - `rows`: picked by number (token embeddings)
+ * - `router`: a product whose result decides which experts take a token
+ * - `positions`: added to every picture or text alike
+ */
+export type ParameterUse = 'product' | 'experts' | 'rows' | 'router' | 'positions';
+
 /** One tensor of a model. */
 export interface ParameterSpec {
   /** Upstream's name. */
@@ -18,6 +29,8 @@ export interface ParameterSpec {
   /** As in the file. */
   readonly shape: Shape;
   readonly layout: ParameterLayout;
+  /** Of a matrix; absent: 'product'. */
+  readonly use?: ParameterUse;
   /** Names of the same tensor in older or foreign files, whose shape may have further axes of extent 1. */
   readonly aliases?: readonly string[];
   /** Other files hold the tensor in pieces: these names, stacked along the first axis in this order. */
@@ -59,6 +72,12 @@ export function repackOhwi(data: Float32Array, shape: Shape): Float32Array<Array
     }
   }
   return out;
+}
+
+/** Output channels of a matrix: one for each scale when it is quantised. */
+export function outputChannels(spec: Pick<ParameterSpec, 'shape' | 'use'>): number {
+  const [first = 1] = spec.shape;
+  return spec.use === 'experts' ? first * spec.shape.at(-1)! : first;
 }
 
 /** Number of values in all tensors of a table. */

@@ -1,7 +1,8 @@
 /**
  * conv2d: 3 x 3 convolution of pictures with channels last, stride 1, stride 2 (AutoencoderKL's downsampling is padded at
  * the bottom and right only, TAESD's on both sides) or after nearest-neighbour enlargement, with bias, residual and an
- * activation (forward only). 1 x 1 convolutions are linear.
+ * activation (forward only). A quantised w brings its scales as a further input (forward only too). 1 x 1 convolutions are
+ * linear.
  */
 import {
   conv2dBackwardInputShader,
@@ -30,7 +31,8 @@ export interface RowPadding {
 
 export interface Conv2dAttrs extends ConvolutionForm {
   readonly rows: RowPadding;
-  /** Which optional inputs follow x and w, in this order. */
+  /** Which optional inputs follow x and w, in this order. wScale: w is i8. */
+  readonly wScale: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
   /** Of the sum with bias and residual. */
@@ -50,6 +52,14 @@ interface Sizes {
 /** Padding of the rows as `padding` has it, the same as of the columns. */
 function evenRows(padding: ConvolutionForm['padding']): RowPadding {
   return { top: padding === 'both' ? 1 : 0, bottom: 1 };
+}
+
+/** The inputs by their role. */
+function named(inputs: readonly Tensor[], attrs: Conv2dAttrs) {
+  let next = 2;
+  const take = (present: boolean): Tensor | null => (present ? inputs[next++]! : null);
+  const [x, w] = inputs as readonly [Tensor, Tensor];
+  return { x, w, wScale: take(attrs.wScale), bias: take(attrs.bias), residual: take(attrs.residual) };
 }
 
 /** Rows or columns of the result for `size` of the input. */
@@ -116,26 +126,25 @@ function canRead<A>(
 
 function lower(ctx: LowerContext<Conv2dAttrs>): void {
   const { stride, upsample, padding, act } = ctx.attrs;
-  const [x, w] = ctx.inputs as readonly [Tensor, Tensor];
-  const bias = ctx.attrs.bias ? ctx.inputs[2]! : null;
-  const residual = ctx.attrs.residual ? ctx.inputs.at(-1)! : null;
+  const { x, w, wScale, bias, residual } = named(ctx.inputs, ctx.attrs);
   const y = ctx.outputs[0]!;
   const { batch, height, width, inputs, outHeight, outWidth, outputs } = sizesOf(x, w, ctx.attrs);
   const [m, n, k] = [batch * outHeight * outWidth, outputs, 9 * inputs];
   const naive = ctx.profile.gemmTile === 'naive';
-  const wideY = !naive && canVector(ctx, n, [bias, residual, y]);
+  const wideY = !naive && canVector(ctx, n, [wScale, bias, residual, y]);
   const wideX = !naive && canRead(ctx, inputs, [x, w], y, wideY);
   const tile = chooseTile(ctx, m, n);
   const variant = {
     ...{ stride, upsample, padding, tile, wideX, wideY },
-    ...{ bias: bias !== null, residual: residual !== null, act },
+    ...{ wScale: wScale !== null, bias: bias !== null, residual: residual !== null, act },
   };
   const operands: Operand[] = [
     { name: 'x', tensor: x, access: 'read', vector: wideX ? 4 : 1 },
     { name: 'w', tensor: w, access: 'read', vector: wideX ? 4 : 1 },
   ];
-  if (bias) operands.push({ name: 'bias', tensor: bias, access: 'read', vector: wideY ? 4 : 1 });
-  if (residual) operands.push({ name: 'residual', tensor: residual, access: 'read', vector: wideY ? 4 : 1 });
+  for (const [name, tensor] of Object.entries({ wScale, bias, residual })) {
+    if (tensor) operands.push({ name, tensor, access: 'read', vector: wideY ? 4 : 1 });
+  }
   operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
   const direct = ctx.profile.gemmTile === 'direct' && wideX;
   emit(ctx, {
@@ -176,14 +185,17 @@ function directGrid<A>(ctx: LowerContext<A>, m: number, n: number): [number, num
 export const conv2dOp: OpDef<Conv2dAttrs> = {
   name: 'conv2d',
   infer(inputs, attrs) {
-    const [x, w] = inputs as readonly [Tensor, Tensor];
+    const { x, w, wScale, bias, residual } = named(inputs, attrs);
     const { batch, outHeight, outWidth, outputs } = sizesOf(x, w, attrs);
     const shape = [batch, outHeight, outWidth, outputs];
-    const bias = attrs.bias ? inputs[2]! : null;
+    if ((w.dtype === 'i8') !== (wScale !== null) || (wScale && wScale.elements !== outputs)) {
+      throw new ShapeError(
+        `conv2d: int8 weights have a scale for each of their O outputs, others none: w ${w.describe()}, scales ${wScale?.describe() ?? 'none'}`,
+      );
+    }
     if (bias && bias.elements !== outputs) {
       throw new ShapeError(`conv2d: bias has O elements: ${bias.describe()} for w ${w.describe()}`);
     }
-    const residual = attrs.residual ? inputs.at(-1)! : null;
     if (residual && residual.shape.join() !== shape.join()) {
       throw new ShapeError(
         `conv2d: residual has the shape of y: ${residual.describe()} for y [${shape.join(', ')}]`,
@@ -199,6 +211,9 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
       throw new InternalError(`conv2d: gradients go through a convolution without activation: '${act}'`);
     }
     const [x, w] = inputs as readonly [Tensor, Tensor];
+    if (attrs.wScale) {
+      throw new InternalError(`conv2d: a convolution with int8 weights has no derivative: w ${w.describe()}`);
+    }
     const result: InputGradient[] = [
       needs[0]
         ? graph.append(conv2dBackwardInputOp, [w, dy], {
@@ -351,17 +366,17 @@ export interface Conv2dOptions {
 }
 
 /**
- * Convolves x [B, H, W, I] with w [O, 3, 3, I], zeros around: [B, Ho, Wo, O].
+ * Convolves x [B, H, W, I] with w [O, 3, 3, I] (it may be quantised), zeros around: [B, Ho, Wo, O].
  * @throws ShapeError
  */
 export function conv2d(graph: Graph, x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { stride = 1, upsample = 1, act = 'none', bias, residual } = options;
   const padding = options.padding ?? (stride === 2 ? 'bottom-right' : 'both');
   const rows = options.rows ?? evenRows(padding);
-  const extras = [bias, residual].filter((tensor) => tensor !== undefined);
+  const extras = [w.scale ?? undefined, bias, residual].filter((tensor) => tensor !== undefined);
   const attrs = {
     ...{ stride, upsample, padding, rows, act },
-    ...{ bias: bias !== undefined, residual: residual !== undefined },
+    ...{ wScale: w.scale !== null, bias: bias !== undefined, residual: residual !== undefined },
   };
   return graph.append(conv2dOp, [x, w, ...extras], attrs)[0]!;
 }

@@ -3,6 +3,7 @@
  * read or read_write, packs the uniforms, and builds the shader's header.
  */
 import { elementType, headerText, type OperandText, type UniformText } from '../../shaders/lib/header';
+import { dtypeBytes } from '../core/dtype';
 import { invariant } from '../core/errors';
 import type { LowerContext, StorageBinding } from '../graph/op';
 import type { DeviceProfile } from '../graph/profile';
@@ -66,8 +67,13 @@ export function emit<A>(ctx: LowerContext<A>, call: KernelCall): void {
       slots[slot] = { access, element };
     }
     invariant(
-      place.offset % (vector === 4 ? 4 : operand.tensor.dtype === 'f16' ? 2 : 1) === 0,
+      place.offset % (vector === 4 ? 4 : 4 / dtypeBytes(operand.tensor.dtype)) === 0,
       `${call.shader}: operand ${operand.name} starts at element ${place.offset}, which the ${vector}-wide form cannot read`,
+    );
+    // integers alone are not the weights: a kernel that does not know of scales must not read them
+    invariant(
+      operand.tensor.dtype !== 'i8' || call.operands.some(({ tensor }) => tensor === operand.tensor.scale),
+      `${call.shader}: int8 values are read together with their scales: ${operand.name} ${operand.tensor.describe()}`,
     );
     operands.push({
       name: operand.name,

@@ -1,6 +1,7 @@
 /**
  * linear: the matrix product with its epilogues (shaders/linear.wgsl.ts has the formula). Every projection of the
- * models, batched expert products, attention products of the VAE, and all their gradients are this op.
+ * models, batched expert products, attention products of the VAE, and all their gradients are this op. A quantised w
+ * brings its scales as a further input; such a product has no derivative.
  */
 import type { Activation } from '../../shaders/lib/activations';
 import {
@@ -38,7 +39,8 @@ export interface LinearAttrs {
   readonly batched: boolean;
   readonly scale: number;
   readonly act: Activation;
-  /** Which optional inputs follow x and w, in this order. */
+  /** Which optional inputs follow x and w, in this order. wScale: w is i8. */
+  readonly wScale: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly gate: boolean;
@@ -78,6 +80,7 @@ interface Sizes {
 /** Names of the inputs in order. */
 export function linearInputs(attrs: LinearAttrs): string[] {
   const names = ['x', 'w'];
+  if (attrs.wScale) names.push('wScale');
   if (attrs.bias) names.push('bias');
   if (attrs.residual) names.push('residual');
   if (attrs.gate) names.push('gate');
@@ -124,6 +127,7 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
       `linear: ${name} ${rule}: ${inputs.get(name)!.describe()} with M ${m}, N ${n}, batch ${batch}`,
     );
   };
+  checkScale(inputs, { batch, n }, attrs);
   const bias = inputs.get('bias');
   if (bias && bias.elements !== n) wrong('bias', 'has N elements');
   const residual = inputs.get('residual');
@@ -148,6 +152,30 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
   }
 }
 
+/** int8 weights come with a scale for each output, and lie as they were quantised: see Tensor.scale. */
+function checkScale(
+  inputs: Map<string, Tensor>,
+  { batch, n }: Pick<Sizes, 'batch' | 'n'>,
+  attrs: LinearAttrs,
+): void {
+  const w = inputs.get('w')!;
+  const wScale = inputs.get('wScale');
+  if ((w.dtype === 'i8') !== (wScale !== undefined)) {
+    throw new ShapeError(`linear: int8 weights have scales, others none: w ${w.describe()}`);
+  }
+  if (!wScale) return;
+  if (attrs.layout !== (attrs.batched ? 'kn' : 'nk')) {
+    throw new ShapeError(
+      `linear: int8 weights are [N, K] (nk), or [E, K, N] (kn) and batched: w ${w.describe()} (${attrs.layout})`,
+    );
+  }
+  if (wScale.elements !== batch * n) {
+    throw new ShapeError(
+      `linear: int8 weights have a scale for each output: ${wScale.describe()} with N ${n}, batch ${batch}`,
+    );
+  }
+}
+
 /** Tile by the size of the product: large tiles only where they fill the device. */
 function chooseTile(
   ctx: LowerContext<LinearAttrs>,
@@ -161,6 +189,9 @@ function chooseTile(
   return gemmTile === 'large' && large >= 64 ? { rm: 8, rn: 8, tk: 16 } : { rm: 4, rn: 4, tk: 32 };
 }
 
+/** Inputs that the epilogue reads as it writes y: four neighbouring columns at a time. */
+const epilogueRows = ['wScale', 'bias', 'residual', 'gate', 'silu'] as const;
+
 function lower(ctx: LowerContext<LinearAttrs>): void {
   const { attrs } = ctx;
   const inputs = named(ctx);
@@ -170,7 +201,7 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   const { batch, m, n, k } = sizes;
   const y = ctx.outputs[0]!;
   const savePre = ctx.isUsed(1);
-  const extras = ['bias', 'residual', 'gate', 'silu'].map((name) => inputs.get(name));
+  const extras = epilogueRows.map((name) => inputs.get(name));
   const tile = chooseTile(ctx, sizes);
   const wide = tile.rn > 1;
   const wideY = wide && canVector(ctx, n, [y, savePre ? ctx.outputs[1] : null, ...extras]);
@@ -181,6 +212,7 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
     wideW: wide && canVector(ctx, attrs.layout === 'nk' ? k : n, [w]),
     wideY,
     ...tile,
+    wScale: attrs.wScale,
     act: attrs.act,
     bias: attrs.bias,
     residual: attrs.residual,
@@ -194,7 +226,7 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
     { name: 'x', tensor: x, access: 'read', vector: variant.wideA ? 4 : 1 },
     { name: 'w', tensor: w, access: 'read', vector: variant.wideW ? 4 : 1 },
   ];
-  for (const name of ['bias', 'residual', 'gate', 'silu']) {
+  for (const name of epilogueRows) {
     const tensor = inputs.get(name);
     if (tensor) operands.push({ name, tensor, access: 'read', vector: wideY ? 4 : 1 });
   }
@@ -234,6 +266,9 @@ function vjp(ctx: VjpContext<LinearAttrs>): InputGradient[] {
   if (attrs.accumulate) throw new InternalError('linear: an accumulating product has no derivative');
   const x = inputs.get('x')!;
   const w = inputs.get('w')!;
+  if (attrs.wScale) {
+    throw new InternalError(`linear: a product with int8 weights has no derivative: w ${w.describe()}`);
+  }
   const pre = ctx.outputs[1]!;
   const result = new Map<string, InputGradient>();
 
@@ -319,7 +354,7 @@ export const linearAccumulateOp: OpDef<LinearAttrs> = {
 
 /**
  * y = epilogue(scale * x w), x [..., K] and w [N, K] ('nk', the default) or [K, N] ('kn'); batched: x [E, ..., K] and
- * w [E, N, K] or [E, K, N]. Gives [..., N] in f32.
+ * w [E, N, K] or [E, K, N]. Gives [..., N] in f32. A quantised w is [N, K], or [E, K, N] and batched.
  * @throws ShapeError
  */
 export function linear(graph: Graph, x: Tensor, w: Tensor, options: LinearOptions = {}): Tensor {
@@ -329,6 +364,7 @@ export function linear(graph: Graph, x: Tensor, w: Tensor, options: LinearOption
     batched: options.batched ?? false,
     scale: options.scale ?? 1,
     act: options.act ?? 'none',
+    wScale: w.scale !== null,
     bias: options.bias !== undefined,
     residual: options.residual !== undefined,
     gate: options.gate !== undefined,
@@ -337,6 +373,7 @@ export function linear(graph: Graph, x: Tensor, w: Tensor, options: LinearOption
     accumulate: options.accumulate !== undefined,
   };
   const extras = [
+    w.scale ?? undefined,
     options.bias,
     options.residual,
     options.gate,

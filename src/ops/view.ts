@@ -41,7 +41,13 @@ export const reshapeOp: OpDef<ReshapeAttrs> = {
         `reshape: the number of elements stays: ${shapeText(x!.shape)} to ${shapeText(shape)}`,
       );
     }
-    return [{ shape, dtype: x!.dtype }];
+    const { scale } = x!;
+    if (scale && !(scale.elements === x!.shape[0] && scale.elements === shape[0])) {
+      throw new ShapeError(
+        `reshape: int8 weights keep the first axis as their output channels: ${x!.describe()} with ${scale.elements} channels to ${shapeText(shape)}`,
+      );
+    }
+    return [{ shape, dtype: x!.dtype, scale }];
   },
   vjp: ({ graph, inputs, grads }) => [grads[0] ? reshape(graph, grads[0], inputs[0]!.shape) : null],
   alias: () => [{ output: 0, input: 0, offset: 0 }],
@@ -49,7 +55,7 @@ export const reshapeOp: OpDef<ReshapeAttrs> = {
   cost: () => free,
 };
 
-/** The same elements under another shape. */
+/** The same elements under another shape. Of a quantised weight the first axis stays: its output channels. */
 export function reshape(graph: Graph, x: Tensor, shape: Shape): Tensor {
   return sameShape(x.shape, shape) ? x : graph.append(reshapeOp, [x], { shape })[0]!;
 }

@@ -1,7 +1,7 @@
 /** References of conv2d, conv2dBackwardInput and conv2dBackwardWeight: one loop over all terms of the convolution. */
 import type { Shape } from '../core/shape';
 import { activate, type Activation } from './activation';
-import type { Reference } from './reference';
+import type { Reference, Values } from './reference';
 
 interface Form {
   readonly stride: 1 | 2;
@@ -44,6 +44,7 @@ const four = (shape: Shape): readonly [number, number, number, number] =>
   shape as readonly [number, number, number, number];
 
 interface ForwardAttrs extends Form {
+  readonly wScale: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly act: Activation;
@@ -53,8 +54,11 @@ export const conv2dReference: Reference<ForwardAttrs> = {
   compute(node, inputs) {
     const [x, w] = [inputs[0]!, inputs[1]!];
     const outputs = node.outputs[0]!.width;
-    const bias = node.attrs.bias ? inputs[2]! : null;
-    const residual = node.attrs.residual ? inputs.at(-1)! : null;
+    let next = 2;
+    const take = (present: boolean): Values | null => (present ? inputs[next++]! : null);
+    const wScale = take(node.attrs.wScale);
+    const bias = take(node.attrs.bias);
+    const residual = take(node.attrs.residual);
     const y = Float64Array.from(
       { length: node.outputs[0]!.elements },
       (_, at) => (bias ? bias[at % outputs]! : 0) + (residual ? residual[at]! : 0),
@@ -63,7 +67,7 @@ export const conv2dReference: Reference<ForwardAttrs> = {
       node.attrs,
       four(node.inputs[0]!.shape),
       outputs,
-      (i, j, at) => (y[at] = y[at]! + x[i]! * w[j]!),
+      (i, j, at) => (y[at] = y[at]! + x[i]! * w[j]! * (wScale ? wScale[at % outputs]! : 1)),
     );
     return [y.map((value) => activate(node.attrs.act, value))];
   },

@@ -8,6 +8,7 @@ interface LinearAttrs {
   readonly batched: boolean;
   readonly scale: number;
   readonly act: 'none' | 'gelu_tanh' | 'gelu_erf' | 'silu' | 'quick_gelu';
+  readonly wScale: boolean;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly gate: boolean;
@@ -22,6 +23,7 @@ export const linearReference: Reference<LinearAttrs> = {
     const [x, w] = [inputs[0]!, inputs[1]!];
     let next = 2;
     const take = (present: boolean): Values | null => (present ? inputs[next++]! : null);
+    const wScale = take(a.wScale);
     const bias = take(a.bias);
     const residual = take(a.residual);
     const gateRowCount = a.gate ? node.inputs[next]!.rows : 1;
@@ -48,7 +50,7 @@ export const linearReference: Reference<LinearAttrs> = {
             dot += xv * wv;
           }
           const at = (b * m + i) * n + j;
-          let v = dot * a.scale + (bias ? bias[j]! : 0);
+          let v = dot * a.scale * (wScale ? wScale[b * n + j]! : 1) + (bias ? bias[j]! : 0);
           pre[at] = v;
           v = activate(a.act, v);
           if (silu) v *= activate('silu', silu[at]!);

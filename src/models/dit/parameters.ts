@@ -4,7 +4,7 @@
  */
 import type { Shape } from '../../core/shape';
 import type { DitConfig } from '../../protocol/schemas';
-import type { ParameterSpec } from '../parameters';
+import type { ParameterSpec, ParameterUse } from '../parameters';
 import type { BlockLayout } from './config';
 import { ditLayout } from './config';
 
@@ -14,6 +14,9 @@ import { ditLayout } from './config';
  * weights of all experts.
  */
 export type DitRole = 'buffer' | 'linear' | 'bias' | 'norm' | 'patch' | 'expert';
+
+/** What reads tensors of a role, where that is not an ordinary product. */
+const usesOfRoles: Partial<Record<DitRole, ParameterUse>> = { buffer: 'positions', expert: 'experts' };
 
 /** One tensor of the transformer. */
 export interface DitParameter extends ParameterSpec {
@@ -29,7 +32,8 @@ export function ditParameters(config: DitConfig): DitParameter[] {
   const { dim: width, channels, patchValues, captionHidden, mixerDim } = layout;
   const rows: DitParameter[] = [];
   const add = (name: string, role: DitRole, ...shape: Shape): void => {
-    rows.push({ name, shape, layout: 'plain', role });
+    const use = usesOfRoles[role];
+    rows.push({ name, shape, layout: 'plain', role, ...(use ? { use } : {}) });
   };
   /** A linear layer with a bias. */
   const affine = (name: string, out: number, into: number): void => {
@@ -57,7 +61,8 @@ export function ditParameters(config: DitConfig): DitParameter[] {
     else {
       add(`${b.name}.mlp.w1`, 'expert', config.num_experts, b.width, b.hidden);
       add(`${b.name}.mlp.w2`, 'expert', config.num_experts, b.hidden, b.width);
-      linear(`${b.name}.mlp.gate`, config.num_experts, b.width);
+      const gate = { name: `${b.name}.mlp.gate.weight`, shape: [config.num_experts, b.width] };
+      rows.push({ ...gate, layout: 'plain', role: 'linear', use: 'router' });
     }
     affine(`${b.name}.adaLN_modulation.1`, 6 * b.width, width); // the condition has the backbone's width everywhere
   };

@@ -16,7 +16,7 @@ import { linear } from '../../ops/linear';
 import { splitColumns } from '../../ops/splitColumns';
 import { reshape } from '../../ops/view';
 import type { TextConfig } from '../../protocol/schemas';
-import type { ParameterSpec } from '../parameters';
+import type { ParameterSpec, ParameterUse } from '../parameters';
 import { scoped, type Tap, type Weights } from '../weights';
 
 /**
@@ -30,8 +30,12 @@ export function textParameters(config: TextConfig): ParameterSpec[] {
   const row = (name: string, shape: readonly number[], ...aliases: string[]): void => {
     specs.push({ name, shape, layout: 'plain', ...(aliases.length > 0 ? { aliases } : {}) });
   };
-  row('token_embedding.weight', [vocab, width], 'text_model.embeddings.token_embedding.weight');
-  row('positional_embedding', [context, width], 'text_model.embeddings.position_embedding.weight');
+  const embedding = (name: string, use: ParameterUse, count: number, alias: string): void => {
+    const aliases = [`text_model.embeddings.${alias}.weight`];
+    specs.push({ name, shape: [count, width], layout: 'plain', use, aliases });
+  };
+  embedding('token_embedding.weight', 'rows', vocab, 'token_embedding');
+  embedding('positional_embedding', 'positions', context, 'position_embedding');
   for (let i = 0; i < layers; i++) {
     const name = `transformer.resblocks.${i}`;
     const hf = `text_model.encoder.layers.${i}`;
