@@ -12,10 +12,17 @@
  * and samples in order. No atomics; nothing is accumulated into its output.
  *
  * Rows are shared by `lanes` threads of a workgroup of 64; the columns of a row are read three times, which caches serve.
+ *
+ * A narrow product may follow in the same dispatch (a router, a final layer): projected [rows, N] = y narrow^T + bias,
+ * narrow [N, D], N <= 64, or the softmax of that over N. Each lane multiplies the columns that it has just made, so y
+ * itself is written only where something reads it.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { rowStatsText, rowSumText, stripText, type RowLanes } from './lib/rowLanes';
-import { guardedLoad, guardedStore } from './lib/text';
+import { guardedLoad, guardedStore, unroll } from './lib/text';
+
+/** Largest N of the narrow product: a lane holds N partial sums. */
+export const maxNarrow = 64;
 
 export interface LayerNormVariant {
   readonly wide: boolean;
@@ -26,7 +33,12 @@ export interface LayerNormVariant {
   readonly modulated: boolean;
   /** Rows of shift and scale are chosen by `rows`. */
   readonly chosen: boolean;
+  readonly saveY: boolean;
   readonly saveStats: boolean;
+  /** N of the narrow product; 0: there is none. */
+  readonly narrow: number;
+  readonly narrowBias: boolean;
+  readonly softmax: boolean;
 }
 
 /** `modulationRow(row)`: first element of the row's shift and scale. */
@@ -36,10 +48,55 @@ function modulationRow(chosen: boolean): string {
     : 'fn modulationRow(row: u32) -> u32 { return row / u.tokens * u.columns; }';
 }
 
+/** `n` outputs as components of vec4s: `sums0.x`, `sums0.y`, ... */
+const component = (n: number): string => `sums${Math.floor(n / 4)}.${'xyzw'.charAt(n % 4)}`;
+
+/** Sums of the lanes' products, softmax, and the store: after the loop that adds to products0, products1, ... */
+function finishNarrow(v: LayerNormVariant): string {
+  const groups = Math.ceil(v.narrow / 4);
+  const outputs = Array.from({ length: v.narrow }, (_, n) => n);
+  return wgsl`
+${unroll(groups, (g) => `  var sums${g} = narrowSum(products${g}, thread);`)}
+  if (lane > 0u || row >= u.count) { return; }
+#if ${v.narrowBias}
+${unroll(v.narrow, (n) => `  ${component(n)} += loadNarrowBias(${n}u);`)}
+#endif
+#if ${v.softmax}
+  var highest = ${component(0)};
+${outputs
+  .slice(1)
+  .map((n) => `  highest = max(highest, ${component(n)});`)
+  .join('\n')}
+  // as the op softmax: e^-87 is about the smallest normal number
+  let lowest = vec4<f32>(-87.0);
+${unroll(groups, (g) => `  sums${g} -= highest;\n  sums${g} = select(vec4<f32>(0.0), exp(max(sums${g}, lowest)), sums${g} >= lowest);`)}
+  var total = 0.0;
+${unroll(v.narrow, (n) => `  total += ${component(n)};`)}
+${unroll(v.narrow, (n) => `  storeProjected(row * ${v.narrow}u + ${n}u, ${component(n)} / total);`)}
+#else
+${unroll(v.narrow, (n) => `  storeProjected(row * ${v.narrow}u + ${n}u, ${component(n)});`)}
+#endif
+`;
+}
+
+/** Products of four columns with four outputs; the last outputs of a ragged N repeat and are not used. */
+function narrowProducts(v: LayerNormVariant, group: number): string {
+  const row = (i: number): string =>
+    `dot(value, readNarrow(${Math.min(group * 4 + i, v.narrow - 1)}u * u.columns + column, left))`;
+  return `    products${group} += vec4<f32>(${[0, 1, 2, 3].map(row).join(', ')});`;
+}
+
 export function layerNormShader(v: LayerNormVariant, header: string): string {
+  const groups = Math.ceil(v.narrow / 4);
   return wgsl`${header}
 ${guardedLoad('x', v.wide)}
+#if ${v.saveY}
 ${guardedStore('y', v.wide)}
+#endif
+#if ${v.narrow > 0}
+${guardedLoad('narrow', v.wide)}
+${rowSumText(v.lanes, 'vec4<f32>', 'narrowSum')}
+#endif
 #if ${v.weight}
 ${guardedLoad('weight', v.wide)}
 #endif
@@ -64,18 +121,19 @@ fn main(
   let row = (wid.x + wid.y * groups.x) * ${64 / v.lanes}u + thread / ${v.lanes}u;
   let lane = thread % ${v.lanes}u;
   // threads without a row follow the last one to the barriers
-  let base = min(row, u.count - 1u) * u.columns;
+  let inside = min(row, u.count - 1u);
+  let base = inside * u.columns;
   let stats = rowStats(base, u.columns, lane, thread);
-  if (row >= u.count) { return; }
 #if ${v.saveStats}
-  if (lane == 0u) {
+  if (lane == 0u && row < u.count) {
     storeStats(row * 2u, stats.x);
     storeStats(row * 2u + 1u, stats.y);
   }
 #endif
 #if ${v.modulated}
-  let modulation = modulationRow(row);
+  let modulation = modulationRow(inside);
 #endif
+${unroll(groups, (g) => `  var products${g} = vec4<f32>(0.0);`)}
   for (var column = lane * 4u; column < u.columns; column += ${v.lanes * 4}u) {
     let left = u.columns - column;
     var value = (readX(base + column, left) - stats.x) * stats.y;
@@ -88,13 +146,22 @@ fn main(
 #if ${v.modulated}
     value = value * (1.0 + readScale(modulation + column, left)) + readShift(modulation + column, left);
 #endif
-    writeY(base + column, left, value);
+#if ${v.saveY}
+    if (row < u.count) { writeY(base + column, left, value); }
+#endif
+${unroll(groups, (g) => narrowProducts(v, g))}
   }
+#if ${v.narrow > 0}
+${finishNarrow(v)}
+#endif
 }
 `;
 }
 
-export type LayerNormBackwardVariant = Omit<LayerNormVariant, 'bias' | 'saveStats'>;
+export type LayerNormBackwardVariant = Pick<
+  LayerNormVariant,
+  'wide' | 'lanes' | 'weight' | 'modulated' | 'chosen'
+>;
 
 /** dx */
 export function layerNormBackwardShader(v: LayerNormBackwardVariant, header: string): string {

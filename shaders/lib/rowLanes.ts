@@ -9,7 +9,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 export const rowLaneThreads = 64;
 
 /** Threads that share a row: all of a workgroup, or a part of it where rows are short. */
-export type RowLanes = 1 | 4 | 16 | 64;
+export type RowLanes = 1 | 4 | 8 | 16 | 64;
 
 /**
  * Threads to a row of `columns`: short rows share a workgroup. On an adapter that runs on the CPU (`software`) a row is one
@@ -21,22 +21,28 @@ export function rowLanesFor(columns: number, software: boolean): RowLanes {
   return columns <= 256 ? 16 : 64;
 }
 
-export function rowSumText(lanes: RowLanes, type: 'f32' | 'vec2<f32>'): string {
+/** `name`: of the function, where a kernel sums several types. */
+export function rowSumText(
+  lanes: RowLanes,
+  type: 'f32' | 'u32' | 'vec2<f32>' | 'vec4<f32>',
+  name = 'rowSum',
+): string {
+  const cells = `${name}Cells`;
   return wgsl`
 #if ${lanes === 1}
-fn rowSum(value: ${type}, thread: u32) -> ${type} { return value; }
+fn ${name}(value: ${type}, thread: u32) -> ${type} { return value; }
 #else
-var<workgroup> rowCells: array<${type}, 64>;
-fn rowSum(value: ${type}, thread: u32) -> ${type} {
+var<workgroup> ${cells}: array<${type}, 64>;
+fn ${name}(value: ${type}, thread: u32) -> ${type} {
   workgroupBarrier();
-  rowCells[thread] = value;
+  ${cells}[thread] = value;
   workgroupBarrier();
 #if ${lanes === 64}
   // eight sums of eight, each made by every eighth thread, then their sum
   var part = ${type}();
-  for (var i = 0u; i < 8u; i++) { part += rowCells[(thread & 7u) * 8u + i]; }
+  for (var i = 0u; i < 8u; i++) { part += ${cells}[(thread & 7u) * 8u + i]; }
   workgroupBarrier();
-  if (thread < 8u) { rowCells[thread] = part; }
+  if (thread < 8u) { ${cells}[thread] = part; }
   workgroupBarrier();
   let first = 0u;
   const count = 8u;
@@ -45,7 +51,7 @@ fn rowSum(value: ${type}, thread: u32) -> ${type} {
   const count = ${lanes}u;
 #endif
   var sum = ${type}();
-  for (var i = 0u; i < count; i++) { sum += rowCells[first + i]; }
+  for (var i = 0u; i < count; i++) { sum += ${cells}[first + i]; }
   return sum;
 }
 #endif

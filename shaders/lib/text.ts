@@ -9,13 +9,13 @@ const capital = (name: string): string => name.charAt(0).toUpperCase() + name.sl
 
 /**
  * `read<Name>(i, left)`: four elements from index i, of which `left` exist; the others are 0. One wide load when rows
- * are aligned, otherwise element by element.
+ * are aligned, otherwise element by element. `reader`: another name for the function.
  */
-export function guardedLoad(name: string, wide: boolean): string {
+export function guardedLoad(name: string, wide: boolean, reader = `read${capital(name)}`): string {
   const title = capital(name);
   return wide
-    ? `fn read${title}(i: u32, left: u32) -> vec4<f32> { return load${title}4(i); }`
-    : `fn read${title}(i: u32, left: u32) -> vec4<f32> {
+    ? `fn ${reader}(i: u32, left: u32) -> vec4<f32> { return load${title}4(i); }`
+    : `fn ${reader}(i: u32, left: u32) -> vec4<f32> {
   var v = vec4<f32>(0.0);
   if (left > 0u) { v.x = load${title}(i); }
   if (left > 1u) { v.y = load${title}(i + 1u); }

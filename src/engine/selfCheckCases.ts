@@ -19,9 +19,10 @@ import { gatedSilu } from '../ops/gatedSilu';
 import { gatherRows, noRow } from '../ops/gatherRows';
 import { groupNorm, groupNormApply, groupNormStats } from '../ops/groupNorm';
 import { heunStep, sampleInput } from '../ops/heunStep';
-import { layerNorm } from '../ops/layerNorm';
+import { layerNorm, projectNorm } from '../ops/layerNorm';
 import { linear } from '../ops/linear';
 import { mulRows } from '../ops/mulRows';
+import { normFirst } from '../ops/normFirst';
 import { adamW, clipScale, emaUpdate, packHyper, squareSum, zero } from '../ops/optimizer';
 import { patchify, unpatchify } from '../ops/patches';
 import { nchwToNhwc, nhwcToNchw } from '../ops/permute';
@@ -268,6 +269,18 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
     tolerance: 1e-5,
   },
   {
+    stem: 'layerNorm',
+    what: '[7, 40] and softmax of 6 products',
+    inputs: { x: f(7, 40), w: f(40), narrow: f(6, 40) },
+    build: (g, t) => {
+      const product = { weight: t['narrow']!, softmax: true };
+      const { y, projected } = projectNorm(g, t['x']!, { eps, weight: t['w']! }, product);
+      return { projected, y };
+    },
+    wrt: ['x', 'w', 'narrow'],
+    tolerance: 1e-5,
+  },
+  {
     stem: 'linear',
     what: '[9, 64] x [48, 64], bias',
     inputs: { x: f(9, 64), w: f(48, 64), bias: f(48) },
@@ -305,6 +318,18 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
     inputs: { x: f(2, 5, 12), v: f(2, 12) },
     build: (g, t) => ({ y: mulRows(g, t['x']!, t['v']!) }),
     wrt: ['x', 'v'],
+    tolerance: 1e-5,
+  },
+  {
+    stem: 'normFirst',
+    what: '1 of [2, 5, 36] normalised',
+    inputs: { x: f(2, 5, 36), w: f(36), vector: f(36) },
+    build: (g, t) => {
+      const options = { count: 1, weight: t['w']!, vector: t['vector']!, eps };
+      const { normed, shifted } = normFirst(g, t['x']!, options);
+      return { both: concatRows(g, [normed, shifted]) };
+    },
+    wrt: ['x', 'w', 'vector'],
     tolerance: 1e-5,
   },
   {

@@ -24,6 +24,7 @@ import { heunStepOp, sampleInputOp } from './heunStep';
 import { layerNormBackwardOp, layerNormOp } from './layerNorm';
 import { linearAccumulateOp, linearOp } from './linear';
 import { mulRowsOp } from './mulRows';
+import { normFirstOp } from './normFirst';
 import { adamWOp, clipScaleOp, emaUpdateOp, squareSumOp, zeroOp } from './optimizer';
 import { patchifyOp, unpatchifyOp } from './patches';
 import { permuteOp } from './permute';
@@ -63,6 +64,7 @@ export const ops: readonly RegisteredOp[] = [
   ...entry('layerNorm', layerNormOp, layerNormBackwardOp),
   ...entry('linear', linearOp, linearAccumulateOp),
   ...entry('mulRows', mulRowsOp),
+  ...entry('normFirst', normFirstOp),
   ...entry('optimizer', squareSumOp, adamWOp, emaUpdateOp, zeroOp),
   ...entry('optimizer', clipScaleOp),
   ...entry('patches', patchifyOp, unpatchifyOp),

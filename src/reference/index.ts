@@ -20,6 +20,7 @@ import { heunStepReference, sampleInputReference } from './heunStep';
 import { layerNormBackwardReference, layerNormReference } from './layerNorm';
 import { linearReference } from './linear';
 import { mulRowsReference } from './mulRows';
+import { normFirstReference } from './normFirst';
 import {
   adamWReference,
   clipScaleReference,
@@ -61,6 +62,7 @@ export const references: ReadonlyMap<string, Reference> = new Map<string, Refere
   ['linear', linearReference],
   ['linearAccumulate', linearReference],
   ['mulRows', mulRowsReference],
+  ['normFirst', normFirstReference],
   ['patchify', patchifyReference],
   ['unpatchify', unpatchifyReference],
   ['permute', permuteReference],

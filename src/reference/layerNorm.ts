@@ -1,6 +1,7 @@
 /** References of layerNorm and layerNormBackward. */
 import type { GraphNode } from '../graph/op';
 import { rowStats, type Reference, type Values } from './reference';
+import { softmaxRows } from './softmax';
 
 interface LayerNormAttrs {
   readonly eps: number;
@@ -8,6 +9,9 @@ interface LayerNormAttrs {
   readonly bias: boolean;
   readonly modulated: boolean;
   readonly chosen: boolean;
+  readonly narrow: boolean;
+  readonly narrowBias: boolean;
+  readonly softmax: boolean;
 }
 
 interface Parts {
@@ -16,6 +20,9 @@ interface Parts {
   readonly bias: Values | null;
   readonly shift: Values | null;
   readonly scale: Values | null;
+  /** Weight and bias of the narrow product. */
+  readonly narrow: Values | null;
+  readonly narrowBias: Values | null;
   /** First element of a row's shift and scale. */
   modulation(row: number): number;
 }
@@ -31,6 +38,8 @@ function parts(node: GraphNode<LayerNormAttrs>, inputs: readonly Values[], skip:
   const shift = take(a.modulated);
   const scale = take(a.modulated);
   const rows = take(a.chosen);
+  const narrow = take(a.narrow);
+  const narrowBias = take(a.narrowBias);
   const samples = rows ? rows.length : shift ? shift.length / width : 1;
   const tokens = x.length / width / samples;
   return {
@@ -39,6 +48,8 @@ function parts(node: GraphNode<LayerNormAttrs>, inputs: readonly Values[], skip:
     bias,
     shift,
     scale,
+    narrow,
+    narrowBias,
     modulation(row) {
       const sample = Math.floor(row / tokens);
       return (rows ? rows[sample]! : sample) * width;
@@ -62,9 +73,21 @@ export const layerNormReference: Reference<LayerNormAttrs> = {
         y[row * width + c] = value;
       }
     }
-    return [y, stats];
+    return p.narrow ? [y, stats, project(y, width, p, node.attrs.softmax)] : [y, stats];
   },
 };
+
+/** y narrow^T + bias, or the softmax of that. */
+function project(y: Values, width: number, { narrow, narrowBias }: Parts, softmax: boolean): Values {
+  const outputs = narrow!.length / width;
+  const z = Float64Array.from({ length: (y.length / width) * outputs }, (_, at) => {
+    const [row, n] = [Math.floor(at / outputs), at % outputs];
+    let sum = narrowBias?.[n] ?? 0;
+    for (let c = 0; c < width; c++) sum += y[row * width + c]! * narrow![n * width + c]!;
+    return sum;
+  });
+  return softmax ? softmaxRows(z, outputs) : z;
+}
 
 export const layerNormBackwardReference: Reference<LayerNormAttrs> = {
   compute(node, inputs) {

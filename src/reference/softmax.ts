@@ -6,22 +6,24 @@ function eachRow(values: Values, width: number, visit: (start: number) => void):
   for (let start = 0; start < values.length; start += width) visit(start);
 }
 
+/** Softmax of each row of `width` values. */
+export function softmaxRows(x: Values, width: number): Values {
+  const y = new Float64Array(x.length);
+  eachRow(x, width, (start) => {
+    const row = x.subarray(start, start + width);
+    const high = row.reduce((max, value) => Math.max(max, value), -Infinity);
+    const powers = row.map((value) => Math.exp(value - high));
+    const sum = powers.reduce((total, value) => total + value, 0);
+    y.set(
+      powers.map((value) => value / sum),
+      start,
+    );
+  });
+  return y;
+}
+
 export const softmaxReference: Reference<null> = {
-  compute(node, [x]) {
-    const width = node.inputs[0]!.width;
-    const y = new Float64Array(x!.length);
-    eachRow(x!, width, (start) => {
-      const row = x!.subarray(start, start + width);
-      const high = row.reduce((max, value) => Math.max(max, value), -Infinity);
-      const powers = row.map((value) => Math.exp(value - high));
-      const sum = powers.reduce((total, value) => total + value, 0);
-      y.set(
-        powers.map((value) => value / sum),
-        start,
-      );
-    });
-    return [y];
-  },
+  compute: (node, [x]) => [softmaxRows(x!, node.inputs[0]!.width)],
 };
 
 export const softmaxBackwardReference: Reference<null> = {

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
-import { layerNorm } from '../../src/ops/layerNorm';
-import { checkOp } from '../helpers/checkOp';
+import { layerNorm, projectNorm } from '../../src/ops/layerNorm';
+import { planGraph } from '../../src/graph/plan';
+import { plainProfile } from '../../src/graph/profile';
+import { concatRows, reshape } from '../../src/ops/view';
+import { checkOp, type CheckOp } from '../helpers/checkOp';
 import { useTestGpu } from '../helpers/device';
 
 useTestGpu();
@@ -72,6 +75,72 @@ describe('layerNorm', () => {
     });
   });
 
+  // one output, ragged, a router's, a final layer's, the most there may be; rows shared by 1, 4, 16 and 64 lanes
+  for (const software of [true, false]) {
+    for (const [outputs, width] of [
+      [1, 8],
+      [3, 30],
+      [8, 260],
+      [16, 64],
+      [64, 12],
+    ] as const) {
+      test(`with ${outputs} products of [2, 9, ${width}], ${software ? 'a row per thread' : 'rows shared'}`, async () => {
+        await checkOp({
+          inputs: {
+            x: { shape: [2, 9, width] },
+            w: { shape: [width] },
+            shift: { shape: [2, width] },
+            scale: { shape: [2, width] },
+            narrow: { shape: [outputs, width] },
+            bias: { shape: [outputs] },
+          },
+          build: (g, t) => {
+            const options = { eps, weight: t['w']!, shift: t['shift']!, scale: t['scale']! };
+            const product = { weight: t['narrow']!, bias: t['bias']! };
+            const { y, projected } = projectNorm(g, t['x']!, options, product);
+            return { projected, y };
+          },
+          wrt: ['x', 'w', 'shift', 'scale', 'narrow', 'bias'],
+          profile: { software },
+        });
+      });
+    }
+  }
+
+  test('softmax of the products: a gradient through both results, f16 weights', async () => {
+    const check = (dtype: 'f32' | 'f16'): CheckOp => ({
+      inputs: {
+        x: { shape: [3, 7, 32] },
+        shift: { shape: [4, 32] },
+        scale: { shape: [4, 32] },
+        rows: { shape: [3], dtype: 'u32', data: [3, 0, 1] },
+        narrow: { shape: [5, 32], dtype },
+      },
+      build: (g, t) => {
+        const options = { eps, shift: t['shift']!, scale: t['scale']!, rows: t['rows']! };
+        const { y, projected } = projectNorm(g, t['x']!, options, { weight: t['narrow']!, softmax: true });
+        const both = concatRows(
+          g,
+          [y, projected].map((tensor) => reshape(g, tensor, [tensor.elements, 1])),
+        );
+        return { both, y, projected };
+      },
+      wrt: dtype === 'f32' ? ['x', 'narrow'] : ['x'],
+    });
+    await checkOp(check('f32'));
+    await checkOp(check('f16'));
+  });
+
+  test('the products alone: y is not written', async () => {
+    const g = new Graph();
+    const product = { weight: g.input('narrow', [4, 16]) };
+    g.output('projected', projectNorm(g, g.input('x', [6, 16]), { eps }, product).projected);
+    const plan = planGraph(g, plainProfile);
+    expect(plan.dispatches.map(({ op }) => op)).toEqual(['layerNorm']);
+    expect(plan.memory.scratch).toBe(0);
+    expect(plan.macs).toBe(6 * 4 * 16);
+  });
+
   test('a row of equal values, and a mean far above the deviation', async () => {
     const data = Float32Array.from({ length: 64 }, (_, i) => (i < 32 ? 3.7 : 1000 + Math.sin(i)));
     const results = await checkOp({
@@ -92,6 +161,13 @@ describe('layerNorm', () => {
     );
     expect(() => layerNorm(g, x, { eps, shift: s, scale: s })).toThrow(
       'layerNorm: the rows of x divide evenly among the samples: 6 rows, 4 samples',
+    );
+    expect(() => projectNorm(g, x, { eps }, { weight: w })).toThrow(
+      'layerNorm: the narrow weight is f32 or f16 [N, D] with N at most 64: f32 [7], x f32 [2, 3, 8]',
+    );
+    expect(() => projectNorm(g, x, { eps }, { weight: g.input('many', [65, 8]) })).toThrow('f32 [65, 8]');
+    expect(() => projectNorm(g, x, { eps }, { weight: s, bias: w })).toThrow(
+      'layerNorm: the narrow bias has N elements: f32 [7], weight f32 [4, 8]',
     );
   });
 });
