@@ -49,7 +49,7 @@ async function runModel(
   };
   const trace = direction === 'encode' ? encode : decode;
   const x = graph.input('x', shape);
-  graph.output('y', trace(graph, weights, config, x, wanted.length > 0 ? tap : undefined));
+  graph.output('y', trace(graph, weights, config, x, wanted.length > 0 ? { tap } : {}));
   const resources = await testGpu();
   const run = await Run.create(planGraph(graph, resources.device.profile), resources);
   try {

@@ -4,24 +4,41 @@ import type { Graph } from '../../graph/graph';
 import type { Tensor } from '../../graph/tensor';
 import { nchwToNhwc, nhwcToNchw } from '../../ops/permute';
 import type { KlConfig } from '../../protocol/schemas';
-import type { Tap, Weights } from '../weights';
-import { convolution, middleBlock, norm, pointwise, resnet, submodule, type Module } from './blocks';
+import type { Weights } from '../weights';
+import {
+  convolution,
+  middleBlock,
+  norm,
+  pointwise,
+  resnet,
+  stored,
+  submodule,
+  type Module,
+  type TraceOptions,
+} from './blocks';
+import { RowBands } from './rowBands';
 
 /**
  * Image [B, 3, H, W], about -1 to 1 and not clamped, of latent [B, z, h, w], which is already divided by the scaling
- * factor. The tap sees values with channels last.
+ * factor. In bands of rows where `bandRows` says so, for B = 1.
  * @throws ShapeError
  */
-export function decode(graph: Graph, weights: Weights, config: KlConfig, latent: Tensor, tap?: Tap): Tensor {
+export function decode(
+  graph: Graph,
+  weights: Weights,
+  config: KlConfig,
+  latent: Tensor,
+  { tap, bandRows = Infinity }: TraceOptions = {},
+): Tensor {
   if (latent.rank !== 4 || latent.dim(1) !== config.latent_channels) {
     throw new ShapeError(`decode: latent is [B, ${config.latent_channels}, h, w]: ${latent.describe()}`);
   }
-  const model: Module = { graph, weights, groups: config.norm_num_groups, tap };
-  const z = nchwToNhwc(graph, latent);
-  const start = config.use_post_quant_conv ? pointwise(model, 'post_quant_conv', z) : z;
+  const model: Module = { graph, weights, groups: config.norm_num_groups, bandRows, tap };
+  const z = new RowBands(graph, [nchwToNhwc(graph, latent)]);
+  const start = config.use_post_quant_conv ? stored(model, pointwise(model, 'post_quant_conv', z)) : z;
   const image = submodule(model, 'decoder', (decoder) => {
     const widths = config.block_out_channels.toReversed();
-    let x = convolution(decoder, 'conv_in', start);
+    let x = stored(decoder, convolution(decoder, 'conv_in', start));
     x = middleBlock(decoder, 'mid_block', x, config.mid_block_add_attention);
     widths.forEach((width, index) => {
       x = submodule(decoder, `up_blocks.${index}`, (block) => {
@@ -31,11 +48,11 @@ export function decode(graph: Graph, weights: Weights, config: KlConfig, latent:
         }
         if (index === widths.length - 1) return y;
         return submodule(block, 'upsamplers.0', (sampler) =>
-          convolution(sampler, 'conv', y, { upsample: 2 }),
+          stored(sampler, convolution(sampler, 'conv', y, { upsample: 2 })),
         );
       });
     });
-    return convolution(decoder, 'conv_out', norm(decoder, 'conv_norm_out', x, true));
+    return stored(decoder, convolution(decoder, 'conv_out', norm(decoder, 'conv_norm_out', x, true)));
   });
-  return nhwcToNchw(graph, image);
+  return nhwcToNchw(graph, image.whole());
 }

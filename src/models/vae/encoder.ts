@@ -4,15 +4,32 @@ import type { Graph } from '../../graph/graph';
 import type { Tensor } from '../../graph/tensor';
 import { nchwToNhwc, nhwcToNchw } from '../../ops/permute';
 import type { KlConfig } from '../../protocol/schemas';
-import type { Tap, Weights } from '../weights';
-import { convolution, middleBlock, norm, pointwise, resnet, submodule, type Module } from './blocks';
+import type { Weights } from '../weights';
+import {
+  convolution,
+  middleBlock,
+  norm,
+  pointwise,
+  resnet,
+  stored,
+  submodule,
+  type Module,
+  type TraceOptions,
+} from './blocks';
+import { RowBands } from './rowBands';
 
 /**
  * Moments [B, 2z, H/f, W/f], mean and then log-variance (not clamped), of image [B, 3, H, W] in [-1, 1]; f is 2^(levels
- * - 1). The tap sees values with channels last.
+ * - 1). In bands of rows where `bandRows` says so, for B = 1.
  * @throws ShapeError
  */
-export function encode(graph: Graph, weights: Weights, config: KlConfig, image: Tensor, tap?: Tap): Tensor {
+export function encode(
+  graph: Graph,
+  weights: Weights,
+  config: KlConfig,
+  image: Tensor,
+  { tap, bandRows = Infinity }: TraceOptions = {},
+): Tensor {
   const widths = config.block_out_channels;
   const factor = 2 ** (widths.length - 1);
   const fits = image.rank === 4 && image.dim(1) === config.in_channels;
@@ -21,10 +38,10 @@ export function encode(graph: Graph, weights: Weights, config: KlConfig, image: 
       `encode: image is [B, ${config.in_channels}, H, W] with sides that are multiples of ${factor}: ${image.describe()}`,
     );
   }
-  const model: Module = { graph, weights, groups: config.norm_num_groups, tap };
-  const pixels = nchwToNhwc(graph, image);
+  const model: Module = { graph, weights, groups: config.norm_num_groups, bandRows, tap };
+  const pixels = new RowBands(graph, [nchwToNhwc(graph, image)]);
   const moments = submodule(model, 'encoder', (encoder) => {
-    let x = convolution(encoder, 'conv_in', pixels);
+    let x = stored(encoder, convolution(encoder, 'conv_in', pixels));
     widths.forEach((width, index) => {
       x = submodule(encoder, `down_blocks.${index}`, (block) => {
         let y = x;
@@ -33,12 +50,13 @@ export function encode(graph: Graph, weights: Weights, config: KlConfig, image: 
         }
         if (index === widths.length - 1) return y;
         return submodule(block, 'downsamplers.0', (sampler) =>
-          convolution(sampler, 'conv', y, { stride: 2 }),
+          stored(sampler, convolution(sampler, 'conv', y, { stride: 2 })),
         );
       });
     });
     x = middleBlock(encoder, 'mid_block', x, config.mid_block_add_attention);
-    return convolution(encoder, 'conv_out', norm(encoder, 'conv_norm_out', x, true));
+    return stored(encoder, convolution(encoder, 'conv_out', norm(encoder, 'conv_norm_out', x, true)));
   });
-  return nhwcToNchw(graph, config.use_quant_conv ? pointwise(model, 'quant_conv', moments) : moments);
+  const result = config.use_quant_conv ? stored(model, pointwise(model, 'quant_conv', moments)) : moments;
+  return nhwcToNchw(graph, result.whole());
 }
