@@ -10,9 +10,9 @@ import type { Graph } from '../../graph/graph';
 import type { Tensor } from '../../graph/tensor';
 import { activation } from '../../ops/activation';
 import { add } from '../../ops/add';
-import { conv2d, type Conv2dOptions } from '../../ops/conv2d';
 import { nchwToNhwc, nhwcToNchw } from '../../ops/permute';
-import { scoped, type Weights } from '../weights';
+import { convolutionRows, RowBands, store, type ConvolutionOptions, type RowSource } from '../vae/rowBands';
+import type { Weights } from '../weights';
 import { taesdDecoderLayers, taesdEncoderLayers, type TaesdLayer } from './parameters';
 
 /** Picture pixels per latent pixel. */
@@ -24,36 +24,46 @@ function affine(graph: Graph, x: Tensor, factor: number, offset: number): Tensor
   return add(graph, x, ones, { alpha: factor, beta: offset });
 }
 
-/** relu(x + conv(relu(conv(relu(conv(x)))))) */
-function block(graph: Graph, weights: Weights, x: Tensor): Tensor {
-  const convolution = (input: Tensor, name: string, residual?: Tensor): Tensor =>
-    conv2d(graph, input, weights(`${name}.weight`), {
-      ...{ act: 'relu', bias: weights(`${name}.bias`) },
-      ...(residual && { residual }),
-    });
-  return convolution(convolution(convolution(x, 'conv.0'), 'conv.2'), 'conv.4', x);
-}
-
-const forms: Readonly<Record<TaesdLayer['size'], Conv2dOptions>> = {
+const forms: Readonly<Record<TaesdLayer['size'], ConvolutionOptions>> = {
   same: {},
   half: { stride: 2, padding: 'both' },
   double: { upsample: 2 },
 };
 
-/** The layers one after another. */
-function sequence(graph: Graph, weights: Weights, layers: readonly TaesdLayer[], input: Tensor): Tensor {
-  return layers.reduce(
-    (x, { name, kind, size, relu }) =>
-      scoped(graph, weights, name, (inner) => {
-        if (kind === 'block') return block(graph, inner, x);
-        return conv2d(graph, x, inner('weight'), {
-          ...forms[size],
-          ...(size === 'same' && { bias: inner('bias') }),
-          ...(relu && { act: 'relu' }),
-        });
-      }),
-    input,
-  );
+/**
+ * One layer's result. A block is relu(x + conv(relu(conv(relu(conv(x)))))); in bands, its inner rows near an edge are
+ * computed for the bands on both sides of it.
+ */
+function layerRows(graph: Graph, weights: Weights, layer: TaesdLayer, x: RowSource): RowSource {
+  const { name, kind, size, relu } = layer;
+  const convolution = (inner: string, input: RowSource, options: ConvolutionOptions): RowSource =>
+    convolutionRows(graph, inner, input, weights(`${inner}.weight`), {
+      ...options,
+      ...(size === 'same' && { bias: weights(`${inner}.bias`) }),
+    });
+  if (kind === 'convolution') return convolution(name, x, { ...forms[size], ...(relu && { act: 'relu' }) });
+  const first = convolution(`${name}.conv.0`, x, { act: 'relu' });
+  const second = convolution(`${name}.conv.2`, first, { act: 'relu' });
+  return convolution(`${name}.conv.4`, second, { act: 'relu', residual: x });
+}
+
+/** The layers one after another, the result of each in bands of at most `bandRows` rows. */
+function sequence(
+  graph: Graph,
+  weights: Weights,
+  layers: readonly TaesdLayer[],
+  input: Tensor,
+  bandRows: number,
+): Tensor {
+  let x = new RowBands(graph, [input]);
+  for (const layer of layers) x = store(graph, layerRows(graph, weights, layer, x), bandRows);
+  return x.whole();
+}
+
+/** How TAESD is traced. */
+export interface TaesdOptions {
+  /** Pictures of more rows are made in bands of at most so many, which takes one at a time. Default: whole pictures. */
+  readonly bandRows?: number | undefined;
 }
 
 /**
@@ -61,13 +71,18 @@ function sequence(graph: Graph, weights: Weights, layers: readonly TaesdLayer[],
  * are clamped softly, to 3 tanh(v / 3).
  * @throws ShapeError
  */
-export function taesdDecode(graph: Graph, weights: Weights, latent: Tensor): Tensor {
+export function taesdDecode(
+  graph: Graph,
+  weights: Weights,
+  latent: Tensor,
+  { bandRows = Infinity }: TaesdOptions = {},
+): Tensor {
   const channels = weights('decoder.layers.0.weight').dim(3);
   if (latent.rank !== 4 || latent.dim(1) !== channels) {
     throw new ShapeError(`taesdDecode: latent is [B, ${channels}, h, w]: ${latent.describe()}`);
   }
   const start = activation(graph, nchwToNhwc(graph, latent), 'tanh3');
-  const image = sequence(graph, weights, taesdDecoderLayers(channels), start);
+  const image = sequence(graph, weights, taesdDecoderLayers(channels), start, bandRows);
   return affine(graph, nhwcToNchw(graph, image), 2, -1);
 }
 
@@ -75,7 +90,12 @@ export function taesdDecode(graph: Graph, weights: Weights, latent: Tensor): Ten
  * Latent [B, z, H/8, W/8], scaled as a sampler's, of image [B, 3, H, W] in [-1, 1].
  * @throws ShapeError
  */
-export function taesdEncode(graph: Graph, weights: Weights, image: Tensor): Tensor {
+export function taesdEncode(
+  graph: Graph,
+  weights: Weights,
+  image: Tensor,
+  { bandRows = Infinity }: TaesdOptions = {},
+): Tensor {
   const fits = image.rank === 4 && image.dim(1) === 3;
   if (!fits || image.dim(2) % taesdFactor !== 0 || image.dim(3) % taesdFactor !== 0) {
     throw new ShapeError(
@@ -84,7 +104,7 @@ export function taesdEncode(graph: Graph, weights: Weights, image: Tensor): Tens
   }
   const channels = weights('encoder.layers.14.weight').dim(0);
   const start = nchwToNhwc(graph, affine(graph, image, 0.5, 0.5));
-  return nhwcToNchw(graph, sequence(graph, weights, taesdEncoderLayers(channels), start));
+  return nhwcToNchw(graph, sequence(graph, weights, taesdEncoderLayers(channels), start, bandRows));
 }
 
 /** Latent values as TAESD stores them in 8 bits, before rounding: v / 6 + 1/2 within [0, 1]. */
