@@ -8,20 +8,24 @@
 import { expect } from 'vitest';
 import type { DType } from '../../src/core/dtype';
 import { packHalf, unpackHalf } from '../../src/core/float16';
+import { packInt8 } from '../../src/core/int8';
 import { elementCount, type Shape } from '../../src/core/shape';
-import { Graph } from '../../src/graph/graph';
+import { Graph, scaleName } from '../../src/graph/graph';
 import type { DeviceProfile } from '../../src/graph/profile';
 import type { Tensor } from '../../src/graph/tensor';
 import { vectorJacobian } from '../../src/ops/autodiff';
 import { interpret } from '../../src/reference/interpret';
+import { withState } from './checkEffect';
 import { expectClose, normals } from './compare';
-import { runGraph } from './device';
+import { runGraph, testGpu } from './device';
 
 export interface CheckInput {
   readonly shape: Shape;
   readonly dtype?: DType;
-  /** Default: standard normals (f32, f16). */
+  /** Default: standard normals (f32, f16), whole numbers from -127 to 127 (i8). */
   readonly data?: ArrayLike<number>;
+  /** Output channels of an i8 input, which is a quantised state tensor; their scales are made up. */
+  readonly channels?: number;
 }
 
 export interface CheckOp {
@@ -48,9 +52,18 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
   const gradientTolerance = check.gradientTolerance ?? tolerance;
   const values = new Map<string, Float64Array>();
   const upload: Record<string, Float32Array | Uint32Array> = {};
+  const weights = new Map<string, { words: Float32Array | Uint32Array; values: Float64Array }>();
   let seed = 1;
   for (const [name, input] of Object.entries(check.inputs)) {
     const dtype = input.dtype ?? 'f32';
+    if (dtype === 'i8') {
+      const full = `weights:${name}`;
+      const integers = wholeNumbers(input, seed++);
+      const scales = normals(input.channels ?? 0, seed++).map((value) => (0.5 + Math.abs(value)) / 127);
+      weights.set(full, { words: packInt8(integers), values: Float64Array.from(integers) });
+      weights.set(scaleName(full), { words: scales, values: Float64Array.from(scales) });
+      continue;
+    }
     const raw = input.data ?? normals(elementCount(input.shape), seed++);
     if (dtype === 'f16') {
       const packed = packHalf(Float32Array.from(raw));
@@ -69,7 +82,10 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
     const graph = new Graph();
     const inputs: Record<string, Tensor> = {};
     for (const [name, input] of Object.entries(check.inputs)) {
-      inputs[name] = graph.input(name, input.shape, input.dtype ?? 'f32');
+      inputs[name] =
+        input.dtype === 'i8'
+          ? graph.quantized(`weights:${name}`, input.shape, input.channels ?? 0)
+          : graph.input(name, input.shape, input.dtype ?? 'f32');
     }
     const built = check.build(graph, inputs);
     const outputs = 'node' in built ? { out: built as Tensor } : { ...(built as Record<string, Tensor>) };
@@ -95,11 +111,17 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
     });
   }
   const given = Object.fromEntries(values);
-  const expected = interpret(graph, { inputs: given });
+  const state = new Map([...weights].map(([name, weight]) => [name, weight.values]));
+  const expected = interpret(graph, { inputs: given, state });
   if (cotangent) checkDifferences(check, trace, values, cotangent, expected);
 
-  const { outputs: bytes } = await runGraph(graph, upload, check.profile);
-  const { outputs: again } = await runGraph(graph, upload, check.profile);
+  const [bytes, again] = await withState(graph, async () => {
+    const resources = await testGpu();
+    for (const [name, { words }] of weights) resources.state.write(name, words);
+    const first = await runGraph(graph, upload, check.profile);
+    const second = await runGraph(graph, upload, check.profile);
+    return [first.outputs, second.outputs];
+  });
   const results = new Map<string, Float32Array>();
   for (const [name, buffer] of bytes) {
     const tensor = graph.outputs.get(name)!;
@@ -115,6 +137,12 @@ export async function checkOp(check: CheckOp): Promise<Map<string, Float32Array>
     results.set(name, actual);
   }
   return results;
+}
+
+/** Values of an i8 input: every byte of a word, both signs, the largest magnitude. */
+function wholeNumbers({ shape, data }: CheckInput, seed: number): Int8Array {
+  const raw = data ?? normals(elementCount(shape), seed).map((value) => Math.round(value * 50));
+  return Int8Array.from(raw, (value) => Math.max(-127, Math.min(127, value)));
 }
 
 /** Up to 12 elements of each input, spread over it. */

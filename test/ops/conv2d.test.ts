@@ -13,7 +13,7 @@ interface Case {
   form?: Pick<Conv2dOptions, 'stride' | 'upsample' | 'padding' | 'rows' | 'act'>;
   bias?: boolean;
   residual?: [number, number, number, number];
-  half?: boolean;
+  weights?: 'f16' | 'i8';
   gradients?: boolean;
   /** Planned as for a GPU: tiles in workgroup memory, which a software driver's plan avoids. */
   tiled?: boolean;
@@ -53,10 +53,24 @@ const cases: Case[] = [
     ...{ x: [1, 9, 6, 8], outputs: 12 },
     ...{ form: { stride: 2, padding: 'both', rows: { top: 0, bottom: 0 } }, naive: true },
   },
-  { x: [1, 4, 5, 8], outputs: 6, residual: [1, 4, 5, 6], half: true },
-  { x: [1, 5, 4, 3], outputs: 7, half: true },
+  { x: [1, 4, 5, 8], outputs: 6, residual: [1, 4, 5, 6], weights: 'f16' },
+  { x: [1, 5, 4, 3], outputs: 7, weights: 'f16' },
+  { x: [1, 9, 8, 40], outputs: 36, bias: true, residual: [1, 9, 8, 36], weights: 'i8' },
+  { x: [1, 9, 8, 40], outputs: 36, bias: true, residual: [1, 9, 8, 36], weights: 'i8', tiled: true },
+  { x: [2, 7, 6, 8], outputs: 5, form: { stride: 2, act: 'relu' }, bias: true, weights: 'i8' },
+  { x: [2, 3, 4, 8], outputs: 5, form: { upsample: 2 }, weights: 'i8', tiled: true },
+  { x: [1, 5, 4, 3], outputs: 7, bias: true, weights: 'i8' },
+  { x: [1, 5, 4, 3], outputs: 8, residual: [1, 5, 4, 8], weights: 'i8', tiled: true },
+  { x: [1, 4, 5, 7], outputs: 6, bias: true, weights: 'i8', naive: true },
   { x: [2, 7, 6, 8], outputs: 12, form: { stride: 2 }, bias: true, naive: true },
-  { x: [1, 4, 5, 8], outputs: 6, form: { upsample: 2 }, residual: [1, 8, 10, 6], half: true, naive: true },
+  {
+    x: [1, 4, 5, 8],
+    outputs: 6,
+    form: { upsample: 2 },
+    residual: [1, 8, 10, 6],
+    weights: 'f16',
+    naive: true,
+  },
 ];
 
 describe('conv2d', () => {
@@ -66,7 +80,7 @@ describe('conv2d', () => {
     form = {},
     bias = false,
     residual,
-    half = false,
+    weights = 'f32',
     gradients = false,
     tiled,
     naive,
@@ -75,14 +89,14 @@ describe('conv2d', () => {
       JSON.stringify(form),
       bias && 'bias',
       residual && 'residual',
-      half && 'f16 weights',
+      weights !== 'f32' && `${weights} weights`,
       tiled && 'tiled',
       naive && 'naive',
     ];
     test(`[${x.join(', ')}] to ${outputs}, ${traits.filter(Boolean).join(', ')}`, async () => {
       const inputs: Record<string, CheckInput> = {
         x: { shape: x },
-        w: { shape: [outputs, 3, 3, x[3]], dtype: half ? 'f16' : 'f32' },
+        w: { shape: [outputs, 3, 3, x[3]], dtype: weights, channels: outputs },
         ...(bias ? { bias: { shape: [outputs] } } : {}),
         ...(residual ? { residual: { shape: residual } } : {}),
       };
@@ -125,6 +139,21 @@ describe('conv2d', () => {
     );
     expect(() => conv2d(g, x, w, { rows: { top: -1, bottom: -1 } })).toThrow(
       "conv2d: the picture with its padding has at least 3 rows and columns: f32 [1, 4, 4, 8], padding 'both', rows -1 above, -1 below",
+    );
+  });
+
+  test('int8 weights have a scale for each output, and no derivative', () => {
+    const g = new Graph();
+    const x = g.input('x', [1, 4, 4, 8]);
+    expect(() => conv2d(g, x, g.input('bare', [6, 3, 3, 8], 'i8'))).toThrow(
+      'conv2d: int8 weights have a scale for each of their O outputs, others none: w i8 [6, 3, 3, 8], scales none',
+    );
+    expect(() => conv2d(g, x, g.quantized('group:few', [6, 3, 3, 8], 3))).toThrow(
+      'conv2d: int8 weights have a scale for each of their O outputs, others none: w i8 [6, 3, 3, 8], scales f32 [3]',
+    );
+    const y = conv2d(g, x, g.quantized('group:w', [6, 3, 3, 8], 6));
+    expect(() => vectorJacobian(g, y, g.input('dy', [1, 4, 4, 6]), [x])).toThrow(
+      'conv2d: a convolution with int8 weights has no derivative: w i8 [6, 3, 3, 8]',
     );
   });
 

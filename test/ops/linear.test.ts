@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
+import { planGraph } from '../../src/graph/plan';
+import { plainProfile } from '../../src/graph/profile';
+import type { Tensor } from '../../src/graph/tensor';
+import { vectorJacobian } from '../../src/ops/autodiff';
 import { linear, type LinearOptions } from '../../src/ops/linear';
+import { reshape } from '../../src/ops/view';
 import { checkOp } from '../helpers/checkOp';
 import { useTestGpu } from '../helpers/device';
 
@@ -105,6 +110,74 @@ describe('linear', () => {
     });
   }
 
+  // a scale for each of the N outputs; sizes reach whole words and loads by element, whole and cut strips of columns
+  for (const gemmTile of ['direct', 'small', 'naive'] as const) {
+    for (const [m, n, k] of [
+      [9, 24, 16],
+      [70, 37, 15],
+      [5, 40, 14],
+    ] as const) {
+      test(`int8 weights, ${gemmTile} form, [${m}, ${k}] x [${n}, ${k}]`, async () => {
+        await checkOp({
+          inputs: {
+            x: { shape: [m, k] },
+            w: { shape: [n, k], dtype: 'i8', channels: n },
+            bias: { shape: [n] },
+            s: { shape: [m, n] },
+          },
+          build: (g, t) => linear(g, t['x']!, t['w']!, { bias: t['bias']!, siluGate: t['s']!, scale: 0.5 }),
+          profile: { gemmTile },
+        });
+      });
+    }
+
+    for (const [m, k, n] of [
+      [36, 8, 12],
+      [10, 5, 7],
+    ] as const) {
+      test(`int8 weights, ${gemmTile} form, 3 experts of [${k}, ${n}]`, async () => {
+        await checkOp({
+          inputs: { x: { shape: [3, m, k] }, w: { shape: [3, k, n], dtype: 'i8', channels: 3 * n } },
+          build: (g, t) => linear(g, t['x']!, t['w']!, { layout: 'kn', batched: true, act: 'gelu_erf' }),
+          profile: { gemmTile },
+        });
+      });
+    }
+  }
+
+  test('int8 weights that fill large tiles', async () => {
+    await checkOp({
+      inputs: { x: { shape: [520, 12] }, w: { shape: [515, 12], dtype: 'i8', channels: 515 } },
+      build: (g, t) => linear(g, t['x']!, t['w']!),
+      profile: { gemmTile: 'large' },
+    });
+  });
+
+  test('int8 weights of a patch embedding, through a view; every input at once', async () => {
+    const build = (g: Graph, t: Readonly<Record<string, Tensor>>): Tensor => {
+      const { x, w, rows: gateRows, ...epilogue } = t;
+      return linear(g, x!, reshape(g, w!, [8, 12]), { ...epilogue, gateRows: gateRows! });
+    };
+    await checkOp({
+      inputs: {
+        x: { shape: [2, 6, 12] },
+        w: { shape: [8, 3, 2, 2], dtype: 'i8', channels: 8 },
+        bias: { shape: [8] },
+        residual: { shape: [6, 8] },
+        gate: { shape: [3, 8] },
+        rows: { shape: [2], dtype: 'u32', data: [2, 0] },
+      },
+      build,
+    });
+    // as many buffers as any device has to take
+    const g = new Graph();
+    const given = { x: g.input('x', [2, 6, 12]), w: g.quantized('group:w', [8, 3, 2, 2], 8) };
+    const shapes = { bias: [8], residual: [6, 8], gate: [3, 8] };
+    const extras = Object.entries(shapes).map(([name, shape]) => [name, g.input(name, shape)] as const);
+    g.output('y', build(g, { ...given, ...Object.fromEntries(extras), rows: g.input('rows', [2], 'u32') }));
+    expect(planGraph(g, plainProfile).dispatches[0]!.bindings).toHaveLength(8);
+  });
+
   // forms that another device would choose
   for (const gemmTile of ['small', 'large', 'direct', 'naive'] as const) {
     const profile = { gemmTile };
@@ -155,6 +228,15 @@ describe('linear', () => {
     });
   });
 
+  test('int8 weights have no derivative', () => {
+    const g = new Graph();
+    const x = g.input('x', [2, 3]);
+    const y = linear(g, x, g.quantized('group:w', [4, 3], 4));
+    expect(() => vectorJacobian(g, y, g.input('dy', [2, 4]), [x])).toThrow(
+      'linear: a product with int8 weights has no derivative: w i8 [4, 3]',
+    );
+  });
+
   test('wrong shapes are named', () => {
     const g = new Graph();
     const x = g.input('x', [2, 3]);
@@ -167,6 +249,15 @@ describe('linear', () => {
     expect(attempt({})).toThrow('linear: x and w share K: x f32 [2, 3] has 3, w f32 [4, 5] (nk) has 5');
     expect(attempt({}, v)).toThrow('linear: w has 2 axes and x at least 1: x f32 [2, 3], w f32 [4]');
     const fits = g.input('fits', [5, 3]);
+    const bare = g.input('bare', [5, 3], 'i8');
+    expect(attempt({}, bare)).toThrow('linear: int8 weights have scales, others none: w i8 [5, 3]');
+    const turned = g.quantized('group:turned', [3, 5], 5);
+    expect(attempt({ layout: 'kn' }, turned)).toThrow(
+      'linear: int8 weights are [N, K] (nk), or [E, K, N] (kn) and batched: w i8 [3, 5] (kn)',
+    );
+    expect(attempt({}, g.quantized('group:few', [6, 3], 3))).toThrow(
+      'linear: int8 weights have a scale for each output: f32 [3] with N 6, batch 1',
+    );
     expect(attempt({ bias: v }, fits)).toThrow('linear: bias has N elements: f32 [4] with M 2, N 5, batch 1');
   });
 });

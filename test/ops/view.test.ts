@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
+import { planGraph } from '../../src/graph/plan';
+import { plainProfile } from '../../src/graph/profile';
 import { activation } from '../../src/ops/activation';
 import { add, scale } from '../../src/ops/add';
 import { linear } from '../../src/ops/linear';
@@ -79,6 +81,23 @@ describe('view', () => {
     const given = { 's:before': normals(15, 1), 's:made': normals(15, 2), 's:copied': normals(15, 3) };
     const result = await checkEffect(graph, given, [{ x: normals(15, 4) }]);
     expect(result.outputs.get('was'), 'read before the assignment').toEqual(given['s:before']);
+  });
+
+  test('quantised weights: views keep the output channels, other kernels do not read them', () => {
+    const g = new Graph();
+    const w = g.quantized('group:w', [6, 4, 2], 6);
+    const flat = reshape(g, w, [6, 8]);
+    expect(flat.dtype).toBe('i8');
+    expect(flat.scale).toBe(w.scale);
+    expect(() => reshape(g, w, [8, 6])).toThrow(
+      'reshape: int8 weights keep the first axis as their output channels: i8 [6, 4, 2] with 6 channels to [8, 6]',
+    );
+    const experts = g.quantized('group:experts', [2, 4, 6], 12);
+    expect(() => reshape(g, experts, [2, 24])).toThrow('reshape: int8 weights keep the first axis');
+    g.output('copy', concatRows(g, [flat, flat]));
+    expect(() => planGraph(g, plainProfile)).toThrow(
+      'copy: int8 values are read together with their scales: x i8 [6, 8]',
+    );
   });
 
   test('wrong shapes are named', () => {
