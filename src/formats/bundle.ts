@@ -23,7 +23,11 @@ export interface Bundle {
   readonly dit: OpenedPart;
   readonly vae: OpenedPart;
   /** With its tokenizer.json, unchecked. */
-  readonly text: OpenedPart & { readonly tokenizer: unknown; readonly tokenizerName: string };
+  readonly text: OpenedPart & {
+    readonly tokenizer: unknown;
+    readonly tokenizerName: string;
+    readonly tokenizerBytes: number;
+  };
 }
 
 /**
@@ -65,6 +69,11 @@ export async function readBundle(folder: SourceFolder, signal?: AbortSignal): Pr
     folder,
     dit,
     vae,
-    text: { ...text, tokenizer: await readJson(tokenizer, signal), tokenizerName: tokenizer.name },
+    text: {
+      ...text,
+      tokenizer: await readJson(tokenizer, signal),
+      tokenizerName: tokenizer.name,
+      tokenizerBytes: tokenizer.size,
+    },
   };
 }

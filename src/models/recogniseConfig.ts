@@ -164,7 +164,11 @@ export function taesdTable({ latent_channels }: TaesdConfig, half: VaeHalf): Par
 }
 
 /** The configuration of a TAESD. Null for relatives of other layers (TAEF2, TAESANA). */
-export function inferTaesdConfig(tensors: TensorShapes, prefix: string, half: VaeHalf): Inferred<TaesdConfig> {
+export function inferTaesdConfig(
+  tensors: TensorShapes,
+  prefix: string,
+  half: VaeHalf,
+): Inferred<TaesdConfig> {
   const shape = extentsIn(tensors, prefix);
   const first = (...names: readonly string[]): readonly number[] =>
     names.map(shape).find((extents) => extents.length > 0) ?? [];
@@ -218,7 +222,8 @@ export function inferTextConfig(tensors: TensorShapes, prefix: string): Inferred
     ...{ context, vocab, width, heads: width / 64, layers },
     ...{ mlpRatio: hidden / width, act: 'quick_gelu', eps: 1e-5 },
   };
-  if (firstMisfit(tensors, prefix, textParameters(config)) !== null) return { config: null, words, notes: [] };
+  if (firstMisfit(tensors, prefix, textParameters(config)) !== null)
+    return { config: null, words, notes: [] };
   const note =
     'heads of 64 channels and the activation QuickGELU are those of apple/DFN5B-CLIP-ViT-H-14-378; open_clip_config.json or config.json beside the file would tell';
   return { config, words, notes: [note] };

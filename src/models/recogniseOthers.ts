@@ -72,7 +72,11 @@ const marks: readonly OtherMark[] = [
     instead: 'controls beside the prompt are not supported',
   },
   {
-    names: ['conv_in.weight', 'time_embedding.linear_1.weight', 'down_blocks.0.resnets.0.time_emb_proj.weight'],
+    names: [
+      'conv_in.weight',
+      'time_embedding.linear_1.weight',
+      'down_blocks.0.resnets.0.time_emb_proj.weight',
+    ],
     words: unetWords(
       'down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight',
       'down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight',
@@ -89,7 +93,11 @@ const marks: readonly OtherMark[] = [
     words: 'a FLUX transformer',
     instead: dits,
   },
-  { names: ['joint_blocks.0.x_block.attn.qkv.weight'], words: 'a Stable Diffusion 3 transformer', instead: dits },
+  {
+    names: ['joint_blocks.0.x_block.attn.qkv.weight'],
+    words: 'a Stable Diffusion 3 transformer',
+    instead: dits,
+  },
   {
     names: ['transformer_blocks.0.attn.add_k_proj.weight', 'pos_embed.proj.weight'],
     words: 'a Stable Diffusion 3 transformer',

@@ -1,0 +1,130 @@
+/** One file of a drop: a weight file with its models, a JSON file, a picture, or something else. */
+import { TabditError } from '../core/errors';
+import { beginsAsSafetensors, knownKind } from '../formats/fileKind';
+import { readJson } from '../formats/json';
+import { openTensorFile } from '../formats/openTensorFile';
+import { isPng } from '../formats/png/chunks';
+import { nameText, type TensorFile } from '../formats/tensorFile';
+import type { TorchFile } from '../formats/torch/reader';
+import { findModels } from '../models/recognise';
+import { nameOther } from '../models/recogniseOthers';
+import type { ItemKind } from '../protocol/library';
+import type { ByteSource } from '../sources/byteSource';
+import { identifyJson } from './identifyJson';
+import { identifyPart, type ConfigCandidate } from './identifyParts';
+import type { Identified, IdentifiedPart } from './identifyTypes';
+
+/** JSON beside a weight file that may be its configuration, the better one first. */
+export type NearbyConfigs = () => Promise<readonly ConfigCandidate[]>;
+
+/** An item without parts or files. */
+export function plainItem(
+  path: string,
+  bytes: number,
+  facts: { kind: ItemKind; format: string; words: string; problem?: string; notes?: readonly string[] },
+): Identified {
+  return {
+    facts: { path, bytes, problem: null, notes: [], ...facts },
+    parts: [],
+    files: [],
+  };
+}
+
+/** A file that is known but not readable. */
+export function refusedItem(path: string, bytes: number, format: string, problem: string): Identified {
+  return plainItem(path, bytes, { kind: 'refused', format, words: 'not readable', problem });
+}
+
+/**
+ * What a file is. Reads its index only. Never throws for a bad file.
+ * @param path as it was dropped
+ */
+export async function identifyFile(
+  path: string,
+  source: ByteSource,
+  nearby: NearbyConfigs,
+  signal?: AbortSignal,
+): Promise<Identified> {
+  let format = 'file';
+  try {
+    const head = await source.read(0, Math.min(512, source.size), signal);
+    format = formatOf(path, head);
+    switch (format) {
+      case 'PNG':
+        return plainItem(path, source.size, { kind: 'picture', format, words: 'picture' });
+      case 'JSON':
+        return identifyJson(path, source.size, await readJson(source, signal));
+      case 'file': {
+        const kind = knownKind(head) ?? 'of no kind known here';
+        return plainItem(path, source.size, { kind: 'other', format, words: kind });
+      }
+      default: {
+        const file = await openTensorFile(source, signal);
+        return await identifyTensors(path, formatName(file), file, source.size, nearby);
+      }
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof TabditError)) throw error;
+    return refusedItem(path, source.size, format, error.message);
+  }
+}
+
+const weightName = /\.(safetensors|pt|pth|bin|ckpt)$/i;
+
+function formatOf(path: string, head: Uint8Array<ArrayBuffer>): string {
+  if (isPng(head)) return 'PNG';
+  if (beginsAsSafetensors(head)) return 'safetensors';
+  if (head[0] === 0x50 && head[1] === 0x4b) return 'torch zip';
+  if (head[0] === 0x80 && (head[1] ?? 255) <= 5) return 'torch legacy';
+  if (weightName.test(path)) return /safetensors$/i.test(path) ? 'safetensors' : 'torch';
+  return /^(\ufeff|\u00ef\u00bb\u00bf)?\s*[{[]/.test(String.fromCharCode(...head)) ? 'JSON' : 'file';
+}
+
+function formatName(file: TensorFile | TorchFile): string {
+  return 'format' in file ? `torch ${file.container}` : 'safetensors';
+}
+
+/** What a weight file holds. */
+export async function identifyTensors(
+  path: string,
+  format: string,
+  file: TensorFile | TorchFile,
+  bytes: number,
+  nearby: NearbyConfigs,
+): Promise<Identified> {
+  const found = findModels(file.tensors);
+  const unread = 'unread' in file ? [...file.unread] : [];
+  const notes = unread.map(([name, reason]) => `tensor ${nameText(name)} is not read: ${reason}`);
+  const other = nameOther(file.tensors);
+  const item = (facts: { kind: ItemKind; words: string; problem?: string }): Identified => ({
+    ...plainItem(path, bytes, { ...facts, format, notes }),
+    files: [{ label: '', file }],
+  });
+  if (found.length === 0) {
+    const name = file.source.name;
+    if (!other)
+      return item({ kind: 'tensors', words: `${file.tensors.size} tensors of no model known here` });
+    return item({
+      kind: 'refused',
+      words: other.words,
+      problem: `${name}: must hold a model that this program runs: it is ${other.words}; ${other.instead}`,
+    });
+  }
+  const candidates = await nearby();
+  const parts = found.map((model) => identifyPart(file, model, candidates));
+  return { ...modelItem(path, format, bytes, parts, notes), files: [{ label: '', file }] };
+}
+
+/** An item of the parts of a weight file. */
+export function modelItem(
+  path: string,
+  format: string,
+  bytes: number,
+  parts: readonly IdentifiedPart[],
+  notes: readonly string[],
+): Identified {
+  const words = parts.map(({ facts }) => facts.words).join('; ');
+  const allNotes = [...parts.flatMap((part) => part.notes), ...notes];
+  return { ...plainItem(path, bytes, { kind: 'model', format, words, notes: allNotes }), parts };
+}

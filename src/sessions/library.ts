@@ -1,0 +1,217 @@
+/**
+ * Library: what was dropped, which of it is chosen for a model, what that model still lacks and what memory it takes.
+ * The page's engine and the command line use the same one. Files stay where they are; only their indices are read.
+ */
+import { InputError, NotFoundError } from '../core/errors';
+import type { DeviceProfile } from '../graph/profile';
+import type { WeightStorage } from '../protocol/generate';
+import {
+  roles,
+  type LibraryItem,
+  type LibraryView,
+  type MemoryPlan,
+  type PartChoice,
+  type Role,
+  type TensorFacts,
+  type TensorStatistics,
+} from '../protocol/library';
+import type { SourceFolder } from '../sources/byteSource';
+import { identify } from './identify';
+import type { Identified, PartContent } from './identifyTypes';
+import { tensorStatistics } from './libraryStatistics';
+import { planMemory } from './memoryPlan';
+import type { ModelParts } from './modelParts';
+import { conflictsOf, missingParts, modelOf, type OwnTokenizer, type PartSet } from './modelSet';
+
+const storages: readonly WeightStorage[] = ['f32', 'f16', 'int8'];
+
+export interface LibraryOptions {
+  /** The CLIP tokenizer that comes with the program. */
+  readonly tokenizer: OwnTokenizer;
+  /** Plans are made for it. */
+  readonly profile: DeviceProfile;
+  /** Bytes that a model may take on the device. */
+  readonly budget: number;
+}
+
+type Choices = Readonly<Record<Role, PartChoice | null>>;
+const nothing: Choices = { dit: null, vae: null, text: null, tokenizer: null };
+
+export class Library {
+  readonly #items = new Map<string, Identified>();
+  readonly #tokenizer: OwnTokenizer;
+  #profile: DeviceProfile;
+  #budget: number;
+  #chosen: Choices = nothing;
+  #added = 0;
+  #plans: { readonly key: string; readonly plans: readonly MemoryPlan[] } | null = null;
+
+  constructor({ tokenizer, profile, budget }: LibraryOptions) {
+    this.#tokenizer = tokenizer;
+    this.#profile = profile;
+    this.#budget = budget;
+  }
+
+  /**
+   * Says what every file of a drop is, and chooses new parts that fit. A file that is bad is an item that says so.
+   * @throws what the folder throws when it cannot be listed; AbortError
+   */
+  async add(folder: SourceFolder, signal?: AbortSignal): Promise<LibraryItem[]> {
+    const found = await identify(folder, signal);
+    const ids = found.map((item) => {
+      const id = `item-${++this.#added}`;
+      this.#items.set(id, item);
+      return id;
+    });
+    this.#fill(ids);
+    return ids.map((id) => this.#item(id));
+  }
+
+  /** Forgets an item; roles that it filled are empty then. @throws NotFoundError */
+  remove(id: string): void {
+    this.#find(id);
+    this.#items.delete(id);
+    const left = (choice: PartChoice | null): PartChoice | null => (choice?.item === id ? null : choice);
+    const { dit, vae, text, tokenizer } = this.#chosen;
+    this.#chosen = { dit: left(dit), vae: left(vae), text: left(text), tokenizer: left(tokenizer) };
+  }
+
+  /**
+   * Which part fills a role; null: none.
+   * @throws NotFoundError when there is no such part, InputError when it is of another role or cannot be used
+   */
+  choose(role: Role, choice: PartChoice | null): void {
+    if (choice) {
+      const item = this.#find(choice.item);
+      const part = item.parts[choice.part];
+      if (!part) {
+        throw new NotFoundError(
+          `${item.facts.path}: part ${choice.part} must be one of its ${item.parts.length}: it is not`,
+        );
+      }
+      if (part.facts.role !== role) {
+        throw new InputError(
+          `${item.facts.path}: the part chosen as ${role} must be one: it is ${part.facts.role}`,
+        );
+      }
+      if (!part.content) throw new InputError(part.facts.problem ?? `${item.facts.path}: cannot be used`);
+    }
+    this.#chosen = { ...this.#chosen, [role]: choice };
+  }
+
+  setBudget(bytes: number): void {
+    this.#budget = bytes;
+  }
+
+  setProfile(profile: DeviceProfile): void {
+    this.#profile = profile;
+  }
+
+  /** Everything that is shown. */
+  view(): LibraryView {
+    const parts = this.#parts(this.#chosen);
+    const missing = missingParts(parts);
+    const conflicts = conflictsOf(parts);
+    return {
+      items: [...this.#items.keys()].map((id) => this.#item(id)),
+      chosen: this.#chosen,
+      missing,
+      conflicts,
+      plans: missing.length > 0 || conflicts.length > 0 ? [] : this.#memory(parts),
+      budget: this.#budget,
+    };
+  }
+
+  /** The chosen parts as a model. @throws NotFoundError naming what is missing, FormatError naming what does not fit */
+  parts(): Promise<ModelParts> {
+    return modelOf(this.#parts(this.#chosen), this.#tokenizer, this.#manifest());
+  }
+
+  /** The tensors of an item; of one with several files under "file: name". @throws NotFoundError */
+  tensors(id: string): readonly TensorFacts[] {
+    return this.#find(id).files.flatMap(({ label, file }) =>
+      [...file.tensors.values()].map(({ name, dtype, shape, bytes }) => ({
+        name: labelled(label, name),
+        dtype,
+        shape,
+        bytes,
+      })),
+    );
+  }
+
+  /** Reads a tensor, named as `tensors` does, and sums it up. @throws NotFoundError, FormatError */
+  statistics(id: string, tensor: string, signal?: AbortSignal): Promise<TensorStatistics> {
+    const item = this.#find(id);
+    for (const { label, file } of item.files) {
+      const name = label === '' ? tensor : tensor.slice(label.length + 2);
+      const entry = file.tensors.get(name);
+      if (entry && labelled(label, name) === tensor) return tensorStatistics(file.source, entry, signal);
+    }
+    throw new NotFoundError(`${item.facts.path}: tensor ${JSON.stringify(tensor)} must be in it: it is not`);
+  }
+
+  #find(id: string): Identified {
+    const item = this.#items.get(id);
+    if (!item) throw new NotFoundError(`library: item ${JSON.stringify(id)} must be in it: it is not`);
+    return item;
+  }
+
+  #item(id: string): LibraryItem {
+    const { facts, parts, files } = this.#find(id);
+    return {
+      id,
+      ...facts,
+      parts: parts.map((part) => part.facts),
+      tensors: files.reduce((sum, { file }) => sum + file.tensors.size, 0),
+    };
+  }
+
+  /** The contents of chosen parts. */
+  #parts(chosen: Choices): PartSet {
+    const content = (role: Role): PartContent | null => {
+      const choice = chosen[role];
+      return (choice && this.#items.get(choice.item)?.parts[choice.part]?.content) ?? null;
+    };
+    return Object.fromEntries(roles.map((role) => [role, content(role)])) as unknown as PartSet;
+  }
+
+  /** Of the bundle that the transformer is chosen from. */
+  #manifest(): NonNullable<Identified['bundle']>['manifest'] | undefined {
+    const item = this.#chosen.dit && this.#items.get(this.#chosen.dit.item);
+    return item?.bundle?.manifest;
+  }
+
+  /** Chooses of new items: all roles when that makes a set without conflicts, else each one that fits the others. */
+  #fill(ids: readonly string[]): void {
+    const offered = new Map<Role, PartChoice>();
+    for (const id of ids) {
+      for (const [part, { facts, content }] of this.#find(id).parts.entries()) {
+        if (content && !offered.has(facts.role)) offered.set(facts.role, { item: id, part });
+      }
+    }
+    const together = { ...this.#chosen, ...Object.fromEntries(offered) };
+    if (conflictsOf(this.#parts(together)).length === 0) {
+      this.#chosen = together;
+      return;
+    }
+    for (const [role, choice] of offered) {
+      const changed = { ...this.#chosen, [role]: choice };
+      if (this.#chosen[role] === null || conflictsOf(this.#parts(changed)).length === 0)
+        this.#chosen = changed;
+    }
+  }
+
+  #memory({ dit, vae, text }: PartSet): readonly MemoryPlan[] {
+    if (!dit) return [];
+    const { steps, guidance } = this.#manifest()?.defaults ?? { steps: 30, guidance: 5 };
+    const model = { dit: dit.config, vae: vae?.model ?? null, text: text?.config ?? null, steps, guidance };
+    const key = JSON.stringify([model, this.#profile, this.#budget]);
+    if (this.#plans?.key !== key) {
+      const plans = storages.map((weights) => planMemory(model, weights, this.#profile, this.#budget));
+      this.#plans = { key, plans };
+    }
+    return this.#plans.plans;
+  }
+}
+
+const labelled = (label: string, name: string): string => (label === '' ? name : `${label}: ${name}`);
