@@ -8,7 +8,9 @@
  */
 import { readBundle } from './formats/bundle';
 import { openDevice, type OpenOptions } from './gpu/device';
-import { GenerateSession, type LoadModelOptions } from './sessions/generate';
+import { GenerateSession } from './sessions/generate';
+import type { LoadModelOptions } from './sessions/loadedModel';
+import { bundleParts } from './sessions/modelSet';
 import { makeResources, releaseResources, type SessionResources } from './sessions/resources';
 import { TrainSession } from './sessions/trainSession';
 import type { TensorFile } from './formats/tensorFile';
@@ -44,7 +46,8 @@ export async function createEngine(
   const resources = makeResources(await openDevice(options.gpu, options));
   return {
     resources,
-    load: async (folder, load) => GenerateSession.load(resources, await readBundle(folder), load),
+    load: async (folder, load) =>
+      GenerateSession.load(resources, await bundleParts(await readBundle(folder)), load),
     train: (file, config) => TrainSession.load(resources, resolveDitConfig(config).config, file),
     destroy: () => releaseResources(resources),
   };

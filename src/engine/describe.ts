@@ -1,9 +1,10 @@
 /** Devices and models in the words and numbers of the protocol. */
 import type { Device } from '../gpu/device';
-import type { WeightStorage } from '../protocol/generate';
-import type { AdapterDescription, DeviceReport, ModelDescription } from '../protocol/messages';
+import type { WeightChoice } from '../protocol/generate';
+import type { AdapterDescription, DeviceReport, ModelDescription, ModelSource } from '../protocol/messages';
 import type { GenerateSession } from '../sessions/generate';
 import type { SessionResources } from '../sessions/resources';
+import { defaultBudget } from './budget';
 
 export function describeAdapter(device: Device): AdapterDescription {
   const { adapter, profile } = device;
@@ -18,30 +19,33 @@ export function describeAdapter(device: Device): AdapterDescription {
     limits: adapter.limits,
     usedFeatures: profile.features,
     usedLimits: { ...profile.limits },
+    defaultBudget: defaultBudget(adapter),
   };
 }
 
-/** `base`, `weights`: as asked for; `loadMs`: time from asking to ready. */
+/** `source`, `weightChoice`: as asked for; `began`: when it was asked for. */
 export async function describeModel(
   session: GenerateSession,
-  base: string,
-  weights: WeightStorage,
-  loadMs: number,
+  asked: { readonly source: ModelSource; readonly weightChoice: WeightChoice; readonly began: number },
 ): Promise<ModelDescription> {
-  const { manifest } = session.bundle;
-  const facts = await session.describe();
+  const { model, parts, imageSize } = session;
+  const facts = await model.describe();
   return {
-    base,
-    name: manifest.name,
-    title: manifest.title,
-    licence: manifest.licence,
-    imageSize: manifest.image_size,
-    weights,
-    defaults: manifest.defaults,
+    source: asked.source,
+    name: parts.name,
+    title: parts.title,
+    licence: parts.licence,
+    imageSize,
+    weights: model.storage,
+    weightChoice: asked.weightChoice,
+    residency: model.plan.fit === 'resident' ? 'resident' : 'staged',
+    budget: model.budget,
+    quantization: [...model.quantization].sort((a, b) => b.relativeError - a.relativeError),
+    defaults: parts.defaults,
     parameters: facts.parameters,
     memory: facts.memory,
     plans: facts.plans,
-    loadMs,
+    loadMs: performance.now() - asked.began,
   };
 }
 

@@ -6,23 +6,28 @@
 import { DeviceLostError, NoDeviceError, NotFoundError } from '../core/errors';
 import { readBundle } from '../formats/bundle';
 import { GenerateSession } from '../sessions/generate';
+import { LoadedModel } from '../sessions/loadedModel';
+import { bundleParts } from '../sessions/modelSet';
 import { httpFolder } from '../sources/http';
-import type { GenerateSettings, Picture, WeightStorage } from '../protocol/generate';
+import type { GenerateSettings, Picture, WeightChoice } from '../protocol/generate';
 import type {
   AdapterDescription,
   Done,
   EngineState,
   GenerateResult,
   ModelDescription,
+  ModelSource,
   PageMessage,
   RequestId,
   RequestType,
   SelfCheckReport,
   WorkerMessage,
 } from '../protocol/messages';
+import { defaultBudget } from './budget';
 import { describeAdapter, describeDevice, describeModel } from './describe';
 import { DeviceKeeper } from './deviceKeeper';
 import { JobQueue } from './jobQueue';
+import { LibraryDesk } from './libraryDesk';
 import { finishPictures, settingsInside } from './pictureFiles';
 import { runSelfCheck } from './selfCheck';
 import { toWireError } from './wire';
@@ -41,17 +46,20 @@ export class Engine {
   readonly #page: EnginePage;
   readonly #device: DeviceKeeper | null;
   readonly #jobs: JobQueue;
+  readonly #library: LibraryDesk;
   #session: GenerateSession | null = null;
   #opened = 0;
 
   constructor(page: EnginePage) {
     this.#page = page;
     this.#jobs = new JobQueue((id, job, phase) => page.post({ type: 'job', id, job, phase }));
+    this.#library = new LibraryDesk((message) => page.post(message));
     this.#device =
       (page.gpu &&
         new DeviceKeeper(page.gpu, {
           onOpen: ({ device }) => {
             page.post({ type: 'adapter', adapter: describeAdapter(device) });
+            this.#library.setProfile(device.profile, defaultBudget(device.adapter));
             this.#say({ name: 'ready', rebuilt: this.#opened++ });
           },
           onLost: (message, attempt, attempts) => {
@@ -68,15 +76,64 @@ export class Engine {
     const { id } = message;
     switch (message.type) {
       case 'init':
+        this.#library.setAssets(message.assets);
         this.#answer(id, 'init', this.#init());
         break;
+      case 'addFiles':
+        this.#answer(id, 'addFiles', this.#library.add(message.files));
+        break;
+      case 'removeItem':
+        this.#answer(
+          id,
+          'removeItem',
+          this.#change(() => this.#library.remove(message.item)),
+        );
+        break;
+      case 'choosePart':
+        this.#answer(
+          id,
+          'choosePart',
+          this.#change(() => this.#library.choose(message.role, message.choice)),
+        );
+        break;
+      case 'setBudget':
+        this.#answer(
+          id,
+          'setBudget',
+          this.#change(() => this.#library.setBudget(message.bytes)),
+        );
+        break;
+      case 'readTensors':
+        this.#answer(
+          id,
+          'readTensors',
+          Promise.resolve().then(() => this.#library.tensors(message.item)),
+        );
+        break;
+      case 'readStatistics':
+        this.#answer(
+          id,
+          'readStatistics',
+          Promise.resolve().then(() => this.#library.statistics(message.item, message.tensor)),
+        );
+        break;
       case 'loadModel': {
-        const { base, weights } = message;
+        const { source, weights } = message;
         const work = (signal: AbortSignal): Promise<ModelDescription> =>
-          this.#load(id, base, weights, signal);
-        this.#answer(id, 'loadModel', this.#jobs.add(id, { kind: 'loadModel', base }, work));
+          this.#load(id, source, weights, signal);
+        this.#answer(id, 'loadModel', this.#jobs.add(id, { kind: 'loadModel', source }, work));
         break;
       }
+      case 'unloadModel':
+        this.#answer(
+          id,
+          'unloadModel',
+          this.#jobs.add(id, { kind: 'unloadModel' }, async () => {
+            this.#unload();
+            return null;
+          }),
+        );
+        break;
       case 'generate': {
         const { settings } = message;
         const work = (signal: AbortSignal): Promise<GenerateResult> => this.#generate(id, settings, signal);
@@ -123,28 +180,47 @@ export class Engine {
     return this.#device;
   }
 
+  /** Opens and checks the new model first: what cannot be loaded leaves the present one where it is. */
   async #load(
     id: RequestId,
-    base: string,
-    weights: WeightStorage,
+    source: ModelSource,
+    weights: WeightChoice,
     signal: AbortSignal,
   ): Promise<ModelDescription> {
     const began = performance.now();
     const { resources } = this.#keeper();
-    this.#session?.dispose();
-    this.#session = null;
-    this.#page.post({ type: 'model', model: null });
-    const bundle = await readBundle(httpFolder(base, [], { signal }), signal);
-    const session = await GenerateSession.load(resources, bundle, {
-      weights,
-      signal,
+    const { budget } = this.#library;
+    const parts =
+      source.kind === 'bundle'
+        ? await bundleParts(await readBundle(httpFolder(source.base, [], { signal }), signal))
+        : await this.#library.parts();
+    const options = { weights, budget, signal };
+    LoadedModel.check(resources, parts, options);
+    this.#unload();
+    const session = await GenerateSession.load(resources, parts, {
+      ...options,
       onProgress: (done, total, what) => this.#page.post({ type: 'loadProgress', id, done, total, what }),
     });
-    const model = await describeModel(session, base, weights, performance.now() - began);
-    resources.device.assertAlive();
     this.#session = session;
+    const model = await describeModel(session, { source, weightChoice: weights, began });
+    resources.device.assertAlive();
     this.#page.post({ type: 'model', model });
     return model;
+  }
+
+  #unload(): void {
+    if (!this.#session) return;
+    this.#session.dispose();
+    this.#session = null;
+    this.#page.post({ type: 'model', model: null });
+  }
+
+  /** A change that is made at once, as an answer. */
+  #change(change: () => void): Promise<null> {
+    return Promise.resolve().then(() => {
+      change();
+      return null;
+    });
   }
 
   async #generate(id: RequestId, settings: GenerateSettings, signal: AbortSignal): Promise<GenerateResult> {
@@ -153,10 +229,11 @@ export class Engine {
     const output = await session.generate(settings, {
       signal,
       onProgress: (progress) => this.#page.post({ type: 'progress', id, progress }),
+      onLoad: (done, total, what) => this.#page.post({ type: 'loadProgress', id, done, total, what }),
       onPreview: (pictures, step) =>
         this.#page.post({ type: 'preview', id, step, pictures }, buffersOf(pictures)),
     });
-    const pictures = await finishPictures(output.pictures, settings, session.bundle.manifest.name);
+    const pictures = await finishPictures(output.pictures, settings, session.parts.name);
     return { pictures, timings: output.timings };
   }
 

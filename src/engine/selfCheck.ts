@@ -4,8 +4,9 @@
  */
 import { packHalf, unpackHalf } from '../core/float16';
 import { messageOf } from '../core/errors';
+import { noError, packInt8, quantizeRows } from '../core/int8';
 import { elementCount } from '../core/shape';
-import { Graph } from '../graph/graph';
+import { Graph, scaleName } from '../graph/graph';
 import { planGraph } from '../graph/plan';
 import type { Tensor, TensorSpec } from '../graph/tensor';
 import { StateStore } from '../gpu/pages';
@@ -113,8 +114,16 @@ function trace(
     tensors[name] = graph.input(name, input.shape, input.dtype ?? 'f32');
   }
   for (const [name, held] of Object.entries(check.state ?? {})) {
+    const full = `${group}:${name}`;
+    if (held.dtype === 'i8') {
+      const { weights, scales } = giveInt8(held, draw++);
+      states[name] = weights;
+      states[scaleName(name)] = scales;
+      tensors[name] = graph.quantized(full, held.shape, scales.values.length);
+      continue;
+    }
     states[name] = give(held, draw++);
-    tensors[name] = graph.state(`${group}:${name}`, held.shape, held.dtype ?? 'f32');
+    tensors[name] = graph.state(full, held.shape, held.dtype ?? 'f32');
   }
   const outputs = Object.entries(check.build(graph, tensors));
   for (const [name, tensor] of outputs) graph.output(name, tensor);
@@ -146,9 +155,24 @@ function give({ shape, dtype = 'f32', data }: CaseTensor, seed: number): Given {
   return { spec, words, values: Float64Array.from(unpackHalf(words, count)) };
 }
 
+/** Normals, quantised row by row: the integers, and the scales of the rows. */
+function giveInt8({ shape, channels = 1 }: CaseTensor, seed: number): { weights: Given; scales: Given } {
+  const { values, scales } = quantizeRows(normals(elementCount(shape), seed), channels, noError());
+  return {
+    weights: { spec: { shape, dtype: 'i8' }, words: packInt8(values), values: Float64Array.from(values) },
+    scales: give({ shape: [channels], data: scales }, seed),
+  };
+}
+
+/** The elements of a tensor of that spec. */
+function elementsOf(bytes: ArrayBuffer, { dtype }: TensorSpec): ArrayLike<number> {
+  if (dtype === 'f32') return new Float32Array(bytes);
+  return dtype === 'i8' ? new Int8Array(bytes) : new Uint32Array(bytes);
+}
+
 /** Largest difference over largest expected value (1 where everything expected is 0). */
 function largestError(bytes: ArrayBuffer, spec: TensorSpec, expected: Float64Array): number {
-  const actual = spec.dtype === 'f32' ? new Float32Array(bytes) : new Uint32Array(bytes);
+  const actual = elementsOf(bytes, spec);
   let worst = 0;
   let largest = 0;
   expected.forEach((value, index) => {

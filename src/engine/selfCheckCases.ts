@@ -14,7 +14,7 @@ import { columnSum, repeatRows } from '../ops/columnSum';
 import { combineExperts } from '../ops/combineExperts';
 import { conv2d } from '../ops/conv2d';
 import { edmInput, edmLoss } from '../ops/edmLoss';
-import { expertRouteOp } from '../ops/expertRoute';
+import { expertRoute } from '../ops/expertRoute';
 import { gatedSilu } from '../ops/gatedSilu';
 import { gatherRows, noRow } from '../ops/gatherRows';
 import { groupNorm, groupNormApply, groupNormStats } from '../ops/groupNorm';
@@ -37,6 +37,8 @@ export interface CaseTensor {
   readonly dtype?: DType;
   /** Default: standard normals. */
   readonly data?: ArrayLike<number>;
+  /** Output channels of an i8 tensor, which is state: as many rows of equal length, each with its scale. */
+  readonly channels?: number;
 }
 
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -59,6 +61,9 @@ export interface SelfCheckCase {
 
 const f = (...shape: number[]): CaseTensor => ({ shape });
 const half = (...shape: number[]): CaseTensor => ({ shape, dtype: 'f16' });
+const int8 = (channels: number, ...rest: number[]): CaseTensor => ({
+  ...{ shape: [channels, ...rest], dtype: 'i8', channels },
+});
 const u32 = (shape: Shape, data: readonly number[]): CaseTensor => ({ shape, dtype: 'u32', data });
 const eps = 1e-6;
 
@@ -115,6 +120,14 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
   },
   {
     stem: 'attention',
+    what: '[1, 9] over 7 keys, q normalised',
+    inputs: { q: f(1, 9, 48), k: f(1, 7, 48), v: f(1, 7, 48) },
+    build: (g, t) => ({ y: attention(g, t['q']!, t['k']!, t['v']!, { heads: 3, normalizeQ: eps }) }),
+    wrt: ['q', 'k', 'v'],
+    tolerance: 1e-5,
+  },
+  {
+    stem: 'attention',
     what: '[1, 10] over 10 keys, causal',
     inputs: { q: f(1, 10, 16), k: f(1, 10, 16), v: f(1, 10, 16) },
     build: (g, t) => ({ y: attention(g, t['q']!, t['k']!, t['v']!, { heads: 1, causal: true }) }),
@@ -156,6 +169,14 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
   },
   {
     stem: 'conv2d',
+    what: '[1, 5, 4, 8] to 12, int8 weights',
+    inputs: { x: f(1, 5, 4, 8), bias: f(12) },
+    state: { w: int8(12, 3, 3, 8) },
+    build: (g, t) => ({ y: conv2d(g, t['x']!, t['w']!, { bias: t['bias']! }) }),
+    tolerance: 1e-5,
+  },
+  {
+    stem: 'conv2d',
     what: '[1, 5, 6, 4] in steps of 2',
     inputs: { x: f(1, 5, 6, 4), w: f(4, 3, 3, 4) },
     build: (g, t) => ({ y: conv2d(g, t['x']!, t['w']!, { stride: 2 }) }),
@@ -186,11 +207,9 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
     // every value several times: ties go to the lower token
     inputs: {
       probs: { shape: [2, 11, 3], data: Float32Array.from({ length: 66 }, (_, i) => ((i * 37) % 19) / 20) },
+      x: f(2, 11, 8),
     },
-    build: (g, t) => {
-      const [chosen, inverse] = g.append(expertRouteOp, [t['probs']!], { tokensPerExpert: 4 });
-      return { picks: chosen!, slots: inverse! };
-    },
+    build: (g, t) => ({ ...expertRoute(g, t['probs']!, t['x']!, 4) }),
     tolerance: 0,
   },
   {
@@ -297,6 +316,14 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
     }),
     tolerance: 1e-5,
   },
+  ...([32, 15] as const).map((k): SelfCheckCase => ({
+    stem: 'linear',
+    what: `[9, ${k}] x [24, ${k}], int8 weights`,
+    inputs: { x: f(9, k) },
+    state: { w: int8(24, k) },
+    build: (g, t) => ({ y: linear(g, t['x']!, t['w']!) }),
+    tolerance: 1e-5,
+  })),
   {
     stem: 'linear',
     what: '3 experts, [10, 8] x [8, 12], exact gelu',

@@ -32,6 +32,7 @@ export class Pacer {
    */
   async execute(run: Run, signal?: AbortSignal): Promise<void> {
     const { dispatches } = run.plan;
+    await run.prepare();
     let first = 0;
     while (first < dispatches.length) {
       if (signal?.aborted) throw new CancelledError();

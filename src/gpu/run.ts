@@ -56,10 +56,15 @@ export class ScratchPool {
     }
   }
 
-  destroy(): void {
+  /** Frees everything; runs ask for what they need before they execute again. Nothing may be in flight. */
+  trim(): void {
     for (const page of this.#pages) page.destroy();
     this.#pages = [];
     this.#version++;
+  }
+
+  destroy(): void {
+    this.trim();
   }
 }
 
@@ -176,6 +181,11 @@ export class Run {
   async readBytes(name: string): Promise<ArrayBuffer> {
     const { buffer, value } = this.locate(name);
     return readBuffer(this.#resources.device, buffer, value.offset, value.bytes);
+  }
+
+  /** Makes sure of the scratch memory, which may have been given up since. @throws OutOfMemoryError */
+  async prepare(): Promise<void> {
+    await this.#resources.scratch.ensure(this.plan.scratchPages);
   }
 
   /** Encodes dispatches [first, end) into one compute pass. */

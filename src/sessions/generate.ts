@@ -1,45 +1,29 @@
 /**
- * GenerateSession: a whole text-to-image model on one device, prompts in, pictures out.
+ * GenerateSession: a text-to-image model on one device, prompts in, pictures out.
  *
- *   prompts -> tokenizer -> text tower -> caption branch -> sampler -> VAE decoder -> 8-bit pictures
+ *   prompts -> tokenizer -> text tower -> caption branch -> sampler -> image decoder -> 8-bit pictures
  *
  * Page and command line drive the same session. Nothing is awaited on data inside the sampling loop except previews, which
  * are decoded only when that is cheap beside a step.
  */
-import { CancelledError, FormatError, InputError } from '../core/errors';
-import type { Bundle } from '../formats/bundle';
-import { openTensorFile } from '../formats/openTensorFile';
-import { resolveDitConfig } from '../models/dit/config';
-import { ditParameters } from '../models/dit/parameters';
-import { parameterCount } from '../models/parameters';
-import type { Tokenizer } from '../models/text/context';
-import { loadTokenizer } from '../models/text/tokenizer';
-import { textParameters } from '../models/text/tower';
+import { CancelledError, InputError, NotFoundError } from '../core/errors';
+import { sigmaMax } from '../diffusion/edm';
 import type {
   GenerateProgress,
   GenerateSettings,
   GenerateTimings,
   NoiseLayout,
   Picture,
-  WeightStorage,
 } from '../protocol/generate';
-import type { MemoryPart, PlanFacts } from '../protocol/messages';
-import { parseKlConfig, parseTextConfig } from '../protocol/schemas';
 import { torchRandn } from '../random/torchRandn';
-import { DitSession } from './ditSession';
+import { LoadedModel, type LoadModelOptions, type LoadProgress } from './loadedModel';
+import type { ModelParts } from './modelParts';
 import { toPictures } from './pictures';
 import type { SessionResources } from './resources';
-import { TextSession, tokenizePrompts } from './textSession';
-import { VaeSession } from './vaeSession';
+import { tokenizePrompts } from './textSession';
+import { vaeFactor } from './vaePlan';
 
 export type { SessionResources } from './resources';
-
-export interface LoadModelOptions {
-  /** Default f16: half the memory; equal results when the file holds f16. */
-  readonly weights?: WeightStorage;
-  readonly onProgress?: (done: number, total: number, what: string) => void;
-  readonly signal?: AbortSignal;
-}
 
 export interface GenerateHooks {
   readonly signal?: AbortSignal;
@@ -47,8 +31,12 @@ export interface GenerateHooks {
   readonly onPreview?: (pictures: Picture[], step: number) => void;
   /** Preview at most every so many steps; 0 never. Default 1. */
   readonly previewEvery?: number;
-  /** Latents after each step, for traces. */
-  readonly onLatents?: (latents: Float32Array, step: number) => void;
+  /** Latents after step number `step`, counted from 0, of the pictures from number `first` on, for traces. */
+  readonly onLatents?: (latents: Float32Array, step: number, first: number) => void;
+  /** A part is read because it was not on the device. */
+  readonly onLoad?: LoadProgress;
+  /** false: latents only. */
+  readonly pictures?: boolean;
   /** Unit-normal noise [N, C, h, w] in place of the seed's. */
   readonly noise?: Float32Array;
   /** Caption latents [N, L, C] in place of the prompts'. */
@@ -56,6 +44,7 @@ export interface GenerateHooks {
 }
 
 export interface GenerateOutput {
+  /** None where the model has no autoencoder or none were asked for. */
   readonly pictures: Picture[];
   /** Final latents [N, C, h, w], scaled. */
   readonly latents: Float32Array;
@@ -64,15 +53,11 @@ export interface GenerateOutput {
   readonly timings: GenerateTimings;
 }
 
-/** What a loaded model is and takes. */
-export interface ModelFacts {
-  readonly parameters: readonly { readonly part: string; readonly count: number }[];
-  readonly memory: readonly MemoryPart[];
-  readonly plans: readonly PlanFacts[];
-}
-
 /** Previews may take at most this share of the sampling time. */
 const previewShare = 0.25;
+
+/** Sets of prompts whose caption latents are kept: making a picture again needs no text tower. */
+const keptCaptions = 16;
 
 /** The seed as upstream's generate() takes it: nothing and 0 keep the generator's default. */
 export function parseSeed(seed: string): bigint | null {
@@ -89,94 +74,66 @@ export function initialNoise(seed: string, layout: NoiseLayout, count: number): 
 }
 
 export class GenerateSession {
-  readonly bundle: Bundle;
-  readonly text: TextSession;
-  readonly dit: DitSession;
-  readonly vae: VaeSession;
-  readonly tokenizer: Tokenizer;
+  readonly model: LoadedModel;
   readonly #resources: SessionResources;
+  readonly #captions = new Map<string, Float32Array>();
   #decodeMs = 0;
 
-  private constructor(
-    resources: SessionResources,
-    bundle: Bundle,
-    tokenizer: Tokenizer,
-    text: TextSession,
-    dit: DitSession,
-    vae: VaeSession,
-  ) {
+  private constructor(resources: SessionResources, model: LoadedModel) {
     this.#resources = resources;
-    this.bundle = bundle;
-    this.tokenizer = tokenizer;
-    this.text = text;
-    this.dit = dit;
-    this.vae = vae;
+    this.model = model;
   }
 
-  /**
-   * Loads every part of a bundle onto the device. On failure nothing stays behind.
-   * @throws FormatError, NotFoundError, OutOfMemoryError; FormatError when the parts do not fit each other
-   */
+  /** Loads a model: see LoadedModel.load. */
   static async load(
     resources: SessionResources,
-    bundle: Bundle,
+    parts: ModelParts,
     options: LoadModelOptions = {},
   ): Promise<GenerateSession> {
-    const storage = options.weights ?? 'f16';
-    const { manifest } = bundle;
-    const ditConfig = resolveDitConfig(bundle.dit.config, bundle.dit.configName).config;
-    const klConfig = parseKlConfig(bundle.vae.configName, bundle.vae.config).config;
-    const textConfig = parseTextConfig(bundle.text.configName, bundle.text.config).config;
-    const { context, pad } = manifest.text;
-    const tokenizer = loadTokenizer(bundle.text.tokenizerName, bundle.text.tokenizer, { context, pad });
-    checkParts(bundle, ditConfig, klConfig, textConfig);
-
-    const files = {
-      text: await openTensorFile(bundle.text.file, options.signal),
-      dit: await openTensorFile(bundle.dit.file, options.signal),
-      vae: await openTensorFile(bundle.vae.file, options.signal),
-    };
-    const total = files.text.source.size + files.dit.source.size + files.vae.source.size;
-    let before = 0;
-    const part = (what: string, size: number): Parameters<typeof DitSession.load>[3] => {
-      const start = before;
-      before += size;
-      return {
-        storage,
-        ...(options.signal ? { signal: options.signal } : {}),
-        onProgress: (done) => options.onProgress?.(start + done, total, what),
-      };
-    };
-    const loaded: { dispose(): void }[] = [];
-    const keep = <T extends { dispose(): void }>(session: T): T => {
-      loaded.push(session);
-      return session;
-    };
-    try {
-      const text = keep(
-        await TextSession.load(resources, textConfig, files.text, part('text tower', files.text.source.size)),
-      );
-      const dit = keep(
-        await DitSession.load(resources, ditConfig, files.dit, part('transformer', files.dit.source.size)),
-      );
-      const vae = keep(
-        await VaeSession.load(resources, klConfig, files.vae, part('image decoder', files.vae.source.size)),
-      );
-      return new GenerateSession(resources, bundle, tokenizer, text, dit, vae);
-    } catch (thrown) {
-      for (const session of loaded) session.dispose();
-      throw thrown;
-    }
+    return new GenerateSession(resources, await LoadedModel.load(resources, parts, options));
   }
 
-  /** Caption latents [N, L, C] of prompts. */
+  /** What it is made of. */
+  get parts(): ModelParts {
+    return this.model.parts;
+  }
+
+  /** Shape of one latent: [C, h, w]. */
+  get latentShape(): readonly [number, number, number] {
+    const { in_channels, input_size } = this.parts.dit.config;
+    return [in_channels, input_size, input_size];
+  }
+
+  /** Edge of its pictures in pixels; without an autoencoder as AutoencoderKL would make them. */
+  get imageSize(): number {
+    return this.latentShape[1] * (this.parts.vae ? vaeFactor(this.parts.vae.model) : 8);
+  }
+
+  /** Caption latents [N, L, C] of prompts. @throws NotFoundError without a text tower; CancelledError */
   async encodePrompts(prompts: readonly string[], signal?: AbortSignal): Promise<Float32Array> {
-    return this.text.encode(tokenizePrompts(this.tokenizer, prompts), signal);
+    const { text, name } = this.parts;
+    if (!text) throw new NotFoundError(`${name}: prompts need a text tower: there is none`);
+    const wanted = [...new Set(prompts)];
+    const key = JSON.stringify(wanted);
+    let encoded = this.#captions.get(key);
+    if (!encoded) {
+      const tower = await this.model.part('text', signal);
+      encoded = await tower.encode(tokenizePrompts(text.tokenizer, wanted), signal);
+      if (this.#captions.size >= keptCaptions) this.#captions.delete([...this.#captions.keys()][0]!);
+      this.#captions.set(key, encoded);
+    }
+    const row = encoded.length / wanted.length;
+    const captions = new Float32Array(prompts.length * row);
+    prompts.forEach((prompt, index) => {
+      const from = wanted.indexOf(prompt) * row;
+      captions.set(encoded.subarray(from, from + row), index * row);
+    });
+    return captions;
   }
 
   /**
-   * Generates one picture per prompt, as one batch.
-   * @throws InputError for settings out of range; CancelledError
+   * Generates one picture per prompt: in one batch, or in as many as the budget demands, with the same noise.
+   * @throws InputError for settings out of range; LimitError; NotFoundError for a missing part; CancelledError
    */
   async generate(settings: GenerateSettings, hooks: GenerateHooks = {}): Promise<GenerateOutput> {
     const { prompts, steps, guidance } = settings;
@@ -185,148 +142,122 @@ export class GenerateSession {
     if (!Number.isInteger(steps) || steps < 2)
       throw new InputError(`steps: a whole number, at least 2: ${steps}`);
     if (!Number.isFinite(guidance)) throw new InputError(`guidance: a finite number: ${guidance}`);
-    const [channels, height, width] = this.dit.latentShape;
-    const values = prompts.length * channels * height * width;
+    const count = prompts.length;
+    const [channels, height, width] = this.latentShape;
+    const values = count * channels * height * width;
     const noise = hooks.noise ?? initialNoise(settings.seed, settings.noiseLayout, values);
-
-    const began = performance.now();
-    const report = (
-      stage: GenerateProgress['stage'],
-      step: number,
-      sigma: number,
-      leftMs: number | null,
-    ): void =>
-      hooks.onProgress?.({ stage, step, steps, sigma, elapsedMs: performance.now() - began, leftMs });
-    report('text', 0, 80, null);
-    const captions = hooks.captions ?? (await this.encodePrompts(prompts, signal));
-    const sampling = performance.now();
-    report('sample', 0, 80, null);
-
-    let previewMs = 0;
-    const { previewEvery = 1 } = hooks;
-    const latents = await this.dit.sample({
-      captions,
-      captionLength: captions.length / prompts.length / this.dit.config.caption_channels,
-      noise,
-      samples: prompts.length,
-      steps,
-      guidance,
-      ...(signal ? { signal } : {}),
-      onStep: async (index, evaluation) => {
-        const step = index + 1;
-        const elapsed = performance.now() - sampling;
-        const left = (elapsed / step) * (steps - step);
-        report('sample', step, evaluation.stage === 'last' ? 0 : evaluation.sigma, left + this.#decodeMs);
-        if (hooks.onLatents) {
-          await this.#resources.pacer.idle();
-          hooks.onLatents(await this.dit.readLatents(), step);
-        }
-        if (!hooks.onPreview || previewEvery <= 0 || step === steps || step % previewEvery !== 0) return;
-        if (step > 1 && previewMs + this.#decodeMs > previewShare * elapsed) return;
-        const from = performance.now();
-        hooks.onPreview(
-          await this.#decode(await this.dit.readLatents('denoised'), prompts.length, signal),
-          step,
-        );
-        previewMs += performance.now() - from;
-      },
-    });
-    const decoding = performance.now();
-    report('decode', steps, 0, this.#decodeMs || null);
-    const pictures = await this.#decode(latents, prompts.length, signal);
-    const done = performance.now();
-    if (signal?.aborted) throw new CancelledError();
-    return {
-      pictures,
-      latents,
-      captions,
-      timings: {
-        textMs: sampling - began,
-        sampleMs: decoding - sampling,
-        decodeMs: done - decoding,
-        totalMs: done - began,
-      },
-    };
-  }
-
-  /** Parameters, memory by purpose and plans of a guided job with one picture and the bundle's defaults. */
-  async describe(): Promise<ModelFacts> {
-    const { state, scratch } = this.#resources;
-    const { steps, guidance } = this.bundle.manifest.defaults;
-    const plans = await this.dit.plans({
-      samples: 1,
-      captionLength: this.text.config.context,
-      steps,
-      guidance: guidance > 1 ? guidance : 1,
-    });
-    const facts = (name: string, { plan, ownedBytes }: typeof plans.body): PlanFacts => ({
-      name,
-      macs: plan.macs,
-      dispatches: plan.dispatches.length,
-      pipelines: plan.pipelines.size,
-      plannedBytes: plan.memory.io + plan.memory.uniforms,
-      createdBytes: ownedBytes,
-    });
-    const decoder = await this.vae.decoder(1, this.dit.latentShape[1], this.dit.latentShape[2]);
-    return {
-      parameters: [
-        { part: 'diffusion transformer', count: parameterCount(ditParameters(this.dit.config)) },
-        { part: 'text tower', count: parameterCount(textParameters(this.text.config)) },
-        { part: 'autoencoder', count: this.vae.parameterCount },
-      ],
-      memory: [
-        { purpose: 'transformer weights', bytes: state.bytes('dit') },
-        { purpose: 'text tower weights', bytes: state.bytes('text') },
-        { purpose: 'autoencoder weights', bytes: state.bytes('vae') },
-        { purpose: 'prompt and sampler state', bytes: state.bytes('prompt') + state.bytes('sampler') },
-        { purpose: 'modulation table', bytes: state.bytes('modulation') },
-        { purpose: 'scratch', bytes: scratch.bytes },
-      ],
-      plans: [
-        facts('caption branch, once per prompt', plans.prompt),
-        facts('modulation, once per job', plans.modulation),
-        facts('one evaluation', plans.body),
-        facts('decoding a picture', decoder),
-      ],
-    };
-  }
-
-  async #decode(latents: Float32Array, samples: number, signal?: AbortSignal): Promise<Picture[]> {
-    const from = performance.now();
-    const [, height, width] = this.dit.latentShape;
-    const image = await this.vae.decode(latents, { samples, height, width, ...(signal ? { signal } : {}) });
-    this.#decodeMs = performance.now() - from;
-    return toPictures(image.values, samples, image.height, image.width);
+    this.model.onProgress = hooks.onLoad;
+    try {
+      const began = performance.now();
+      const report: Report = (stage, step, sigma, leftMs) =>
+        hooks.onProgress?.({ stage, step, steps, sigma, elapsedMs: performance.now() - began, leftMs });
+      report('text', 0, sigmaMax, null);
+      const captions = hooks.captions ?? (await this.encodePrompts(prompts, signal));
+      const sampling = performance.now();
+      report('sample', 0, sigmaMax, null);
+      const latents = await this.#sample(settings, hooks, { noise, captions }, report);
+      const decoding = performance.now();
+      const wanted = this.parts.vae !== undefined && hooks.pictures !== false;
+      if (wanted) report('decode', steps, 0, this.#decodeMs || null);
+      const pictures = wanted ? await this.#decode(latents, count, signal) : [];
+      const done = performance.now();
+      if (signal?.aborted) throw new CancelledError();
+      return {
+        pictures,
+        latents,
+        captions,
+        timings: {
+          textMs: sampling - began,
+          sampleMs: decoding - sampling,
+          decodeMs: done - decoding,
+          totalMs: done - began,
+        },
+      };
+    } finally {
+      this.model.onProgress = undefined;
+    }
   }
 
   dispose(): void {
-    this.text.dispose();
-    this.dit.dispose();
-    this.vae.dispose();
+    this.model.dispose();
+  }
+
+  /** Latents [N, C, h, w], batch after batch. */
+  async #sample(
+    { prompts, steps, guidance }: GenerateSettings,
+    hooks: GenerateHooks,
+    { noise, captions }: { readonly noise: Float32Array; readonly captions: Float32Array },
+    report: Report,
+  ): Promise<Float32Array> {
+    const { signal, previewEvery = 1 } = hooks;
+    const count = prompts.length;
+    const latentValues = noise.length / count;
+    const captionValues = captions.length / count;
+    const batch = this.model.batchSize(count, { steps, guidance });
+    const batches = Math.ceil(count / batch);
+    const dit = await this.model.part('dit', signal);
+    const began = performance.now();
+    const latents = new Float32Array(noise.length);
+    let previewMs = 0;
+    for (let number = 0; number < batches; number++) {
+      const first = number * batch;
+      const samples = Math.min(batch, count - first);
+      const rows = (from: Float32Array, size: number): Float32Array =>
+        samples === count ? from : from.slice(first * size, (first + samples) * size);
+      const made = await dit.sample({
+        captions: rows(captions, captionValues),
+        captionLength: captionValues / dit.config.caption_channels,
+        noise: rows(noise, latentValues),
+        samples,
+        steps,
+        guidance,
+        ...(signal ? { signal } : {}),
+        onStep: async (index, evaluation) => {
+          const elapsed = performance.now() - began;
+          const done = number * steps + index + 1;
+          const left = (elapsed / done) * (batches * steps - done) + this.#decodeMs;
+          const step = Math.floor(done / batches);
+          report('sample', step, evaluation.stage === 'last' ? 0 : evaluation.sigma, left);
+          if (hooks.onLatents) {
+            await this.#resources.pacer.idle();
+            hooks.onLatents(await dit.readLatents(), index, first);
+          }
+          // previews only of everything at once, and only while the decoder is there
+          if (!hooks.onPreview || batches > 1 || previewEvery <= 0 || !this.model.isPresent('vae')) return;
+          if (step === steps || step % previewEvery !== 0) return;
+          if (step > 1 && previewMs + this.#decodeMs > previewShare * elapsed) return;
+          const from = performance.now();
+          hooks.onPreview(await this.#decode(await dit.readLatents('denoised'), count, signal), step);
+          previewMs += performance.now() - from;
+        },
+      });
+      latents.set(made, first * latentValues);
+    }
+    return latents;
+  }
+
+  /** Pictures of latents; small ones several at a time. */
+  async #decode(latents: Float32Array, samples: number, signal?: AbortSignal): Promise<Picture[]> {
+    const vae = await this.model.part('vae', signal);
+    const from = performance.now();
+    const [channels, height, width] = this.latentShape;
+    const size = channels * height * width;
+    const together = decodedTogether(height * width * vae.factor ** 2);
+    const pictures: Picture[] = [];
+    for (let first = 0; first < samples; first += together) {
+      const count = Math.min(together, samples - first);
+      const part = latents.subarray(first * size, (first + count) * size);
+      const image = await vae.decode(part, { samples: count, height, width, ...(signal ? { signal } : {}) });
+      pictures.push(...toPictures(image.values, count, image.height, image.width));
+    }
+    this.#decodeMs = performance.now() - from;
+    return pictures;
   }
 }
 
-/** @throws FormatError when the parts of a bundle were not made for each other */
-function checkParts(
-  bundle: Bundle,
-  dit: { readonly in_channels: number; readonly caption_channels: number },
-  vae: { readonly latent_channels: number },
-  text: { readonly width: number; readonly context: number },
-): void {
-  const { name } = bundle.manifest;
-  if (dit.in_channels !== vae.latent_channels) {
-    throw new FormatError(
-      `${name}: transformer and autoencoder must have the same latent channels: ${dit.in_channels} and ${vae.latent_channels}`,
-    );
-  }
-  if (dit.caption_channels !== text.width) {
-    throw new FormatError(
-      `${name}: the transformer's caption width must be the text tower's: ${dit.caption_channels} and ${text.width}`,
-    );
-  }
-  if (bundle.manifest.text.context !== text.context) {
-    throw new FormatError(
-      `${name}: the manifest's context must be the text tower's: ${bundle.manifest.text.context} and ${text.context}`,
-    );
-  }
+type Report = (stage: GenerateProgress['stage'], step: number, sigma: number, leftMs: number | null) => void;
+
+/** Pictures of so many pixels that are decoded at once: as many as have the pixels of one of 256 x 256. */
+function decodedTogether(pixels: number): number {
+  return Math.max(1, Math.floor(2 ** 16 / pixels));
 }

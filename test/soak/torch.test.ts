@@ -1,50 +1,20 @@
 /** torch files at their largest and most damaged: a full-size checkpoint, and thousands of broken copies. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { openTensorFile } from '../../src/formats/openTensorFile';
 import { findTensor, loadFloats, streamTensor } from '../../src/formats/tensorFile';
-import type { ByteSource } from '../../src/sources/byteSource';
 import { nodeFile } from '../../src/sources/node';
 import { readMutants, readPickleMutants } from '../formats/mutants';
-import { describeFixtures, fixturePath } from '../helpers/fixtures';
-
-const MB = 1e6;
-
-/** Bytes that this process holds in its heap and beside it. */
-function heldBytes(): number {
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
-
-/** A source that notes every read's length. */
-function watched(source: ByteSource, lengths: number[]): ByteSource {
-  return {
-    ...source,
-    read: (offset, length, signal) => {
-      lengths.push(length);
-      return source.read(offset, length, signal);
-    },
-  };
-}
+import { describeFixtures } from '../helpers/fixtures';
+import { fullSizeFiles, heldBytes, MB, watched } from './memory';
 
 describeFixtures('the full-size checkpoint', () => {
-  let folder = '';
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'tabdit-'));
-    const { bavail, bsize } = statfsSync(folder);
-    if (bavail * bsize < 8e9) throw new Error(`${folder}: 8 GB must be free: ${bavail * bsize} bytes are`);
-    execFileSync(process.execPath, [fixturePath('big/make.mjs'), join(folder, 'xl.pt')], { stdio: 'ignore' });
-  }, 1_800_000);
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const pathOf = fullSizeFiles({ 'xl.pt': [] });
 
   it('is recognised within a second and 200 MB, by ranges of at most 16 MiB', async () => {
     const lengths: number[] = [];
     const before = heldBytes();
     const started = performance.now();
-    const file = await openTensorFile(watched(await nodeFile(join(folder, 'xl.pt')), lengths));
+    const file = await openTensorFile(watched(await nodeFile(pathOf('xl.pt')), lengths));
     const milliseconds = performance.now() - started;
     const growth = heldBytes() - before;
     const total = lengths.reduce((sum, length) => sum + length, 0);
@@ -66,7 +36,7 @@ describeFixtures('the full-size checkpoint', () => {
 
   it('streams whole within 200 MB', async () => {
     const lengths: number[] = [];
-    const file = await openTensorFile(watched(await nodeFile(join(folder, 'xl.pt')), lengths));
+    const file = await openTensorFile(watched(await nodeFile(pathOf('xl.pt')), lengths));
     const before = heldBytes();
     let peak = before;
     let bytes = 0;
