@@ -5,7 +5,7 @@ import { formatBytes, formatCount, formatSeconds } from '../../src/core/units';
 
 describe('dtype', () => {
   it('knows sizes', () => {
-    expect(['f32', 'f16', 'i32', 'u32'].map((d) => dtypeBytes(d as 'f32'))).toEqual([4, 2, 4, 4]);
+    expect((['f32', 'f16', 'i8', 'i32', 'u32'] as const).map(dtypeBytes)).toEqual([4, 2, 1, 4, 4]);
     expect(fileDTypes.map((d) => `${d} ${fileDTypeBytes(d)}`)).toEqual([
       'F64 8',
       'F32 4',
