@@ -23,6 +23,9 @@ export const vaeGroup = 'vae';
 /** Bands of fewer rows would mostly read their neighbours' rows, and save next to nothing. */
 const minBandRows = 8;
 
+/** Facts of so many plans are kept at most. */
+const maxKnown = 1024;
+
 /** Picture pixels per latent pixel. */
 export function vaeFactor(model: VaeModel): number {
   return model.kind === 'kl' ? 2 ** (model.config.block_out_channels.length - 1) : taesdFactor;
@@ -61,24 +64,38 @@ export interface VaeRunRequest {
   readonly budget: number;
 }
 
-/** A plan with input `latent` [N, z, h, w] and output `image` [N, 3, H, W], or the other way with output `encoded`. */
-export interface VaeRunPlan {
-  readonly plan: Plan;
-  /** N of a replay: all samples, or one at a time. */
+/** How a run is cut. */
+interface Cut {
+  /** Pictures of a replay: all samples, or one at a time. */
   readonly samples: number;
-  /** Bands of the picture; 1: whole. */
+  /** Bands of a picture; 1: whole. */
   readonly bands: number;
 }
 
-/** Scratch, inputs, outputs and uniforms of a plan. */
-const runBytes = ({ memory }: Plan): number => memory.scratch + memory.io + memory.uniforms;
+/** What a run takes for all its samples. */
+interface RunFacts extends Cut {
+  readonly scratch: number;
+  /** Inputs, outputs and uniforms. */
+  readonly io: number;
+  readonly macs: number;
+  readonly dispatches: number;
+}
 
-function trace(model: VaeModel, request: VaeRunRequest, samples: number, bandRows: number): Graph {
+/**
+ * A plan with input `latent` [N, z, h, w], divided by the scaling factor where there is one, and output `image`
+ * [N, 3, H, W]; or with input `image` and output `encoded`: moments [N, 2z, h, w] (AutoencoderKL) or latents (TAESD).
+ */
+export interface VaeRunPlan extends Cut {
+  readonly plan: Plan;
+}
+
+function trace(model: VaeModel, request: VaeRunRequest, { samples, bands }: Cut): Graph {
   const { direction, height, width, storage } = request;
+  const factor = vaeFactor(model);
   const graph = new Graph();
   const specs = vaeParameters(model, direction === 'decode' ? 'decoder' : 'encoder');
   const weights = groupWeights(graph, vaeGroup, specs, storage);
-  const options = { bandRows };
+  const options = bands === 1 ? {} : { bandRows: Math.ceil((height * factor) / bands) };
   if (direction === 'decode') {
     const latent = graph.input('latent', [samples, latentChannels(model), height, width]);
     const image =
@@ -88,7 +105,6 @@ function trace(model: VaeModel, request: VaeRunRequest, samples: number, bandRow
     graph.output('image', image);
     return graph;
   }
-  const factor = vaeFactor(model);
   const image = graph.input('image', [samples, 3, height * factor, width * factor]);
   const encoded =
     model.kind === 'kl'
@@ -98,108 +114,97 @@ function trace(model: VaeModel, request: VaeRunRequest, samples: number, bandRow
   return graph;
 }
 
-/** Numbers of bands to try for one picture: 1, 2, 4, ... */
-function* bandCounts(height: number): Generator<number> {
-  for (let bands = 1; bands === 1 || height / bands >= minBandRows; bands *= 2) yield bands;
-}
-
-/** What is tried, the fastest first: everything at once, one picture at a time, one in more and more bands. */
-function* attempts(samples: number, height: number): Generator<{ samples: number; bands: number }> {
+/** What is tried, the fastest first: everything at once, one picture at a time, one in 2, 4, 8, ... bands. */
+function* cuts(samples: number, rows: number): Generator<Cut> {
   if (samples > 1) yield { samples, bands: 1 };
-  for (const bands of bandCounts(height)) yield { samples: 1, bands };
+  for (let bands = 1; bands === 1 || rows / bands >= minBandRows; bands *= 2) yield { samples: 1, bands };
 }
 
-/**
- * The first plan that the limits and the budget allow, of all pictures at once, one at a time, and one in 2, 4, 8, ...
- * bands of rows.
- * @throws LimitError naming the autoencoder, the picture's size, what it needs at least and the budget
- */
-export function planVaeRun(model: VaeModel, request: VaeRunRequest): VaeRunPlan {
-  const factor = vaeFactor(model);
-  const [height, width] = [request.height * factor, request.width * factor];
-  let least = Infinity;
-  let tooLarge: LimitError | undefined;
-  for (const { samples, bands } of attempts(request.samples, height)) {
-    try {
-      const graph = trace(model, request, samples, bands === 1 ? Infinity : Math.ceil(height / bands));
-      const plan = planGraph(graph, request.profile);
-      if (runBytes(plan) <= request.budget) return { plan, samples, bands };
-      least = Math.min(least, runBytes(plan));
-    } catch (error) {
-      if (!(error instanceof LimitError)) throw error;
-      tooLarge = error;
-    }
-  }
-  const what = `${vaeWords(model)}: ${request.direction === 'decode' ? 'decoding' : 'encoding'} ${width} x ${height} pixels`;
-  throw new LimitError(
-    least < Infinity
-      ? `${what} must fit ${request.budget} bytes of memory beside its weights: it takes at least ${least} bytes`
-      : `${what} must fit the device's limits: ${tooLarge?.message ?? ''}`,
-  );
-}
+/** Facts by everything they depend on: they are asked for again and again, with other budgets. */
+const known = new Map<string, RunFacts | LimitError>();
 
-/** What an autoencoder takes. */
-export interface VaePlan {
-  /** Bytes of its weights. */
-  readonly weights: number;
-  readonly scratch: number;
-  /** Inputs, outputs and uniforms. */
-  readonly io: number;
-  /** Of all samples. */
-  readonly macs: number;
-  readonly dispatches: number;
-  /** Pictures of a replay; fewer than asked for where they do not fit together. */
-  readonly samples: number;
-  /** Bands of a picture. */
-  readonly bands: number;
-}
-
-export interface VaePlanRequest extends Omit<VaeRunRequest, 'direction'> {
-  /** 'both': a plan of either direction, which share scratch. */
-  readonly half: VaeHalf;
-}
-
-type RunFacts = Omit<VaePlan, 'weights'>;
-
-const knownFacts = new Map<string, RunFacts | LimitError>();
-
-/** Facts of planVaeRun, kept: choosing a model asks for them again and again, and searching takes up to seconds. */
-function runFacts(model: VaeModel, request: VaeRunRequest): RunFacts {
-  const key = JSON.stringify([model, { ...request, budget: String(request.budget) }]);
-  let facts = knownFacts.get(key);
+/** What a cut takes, or why the limits do not allow it. */
+function factsOf(model: VaeModel, request: VaeRunRequest, cut: Cut): RunFacts | LimitError {
+  const key = JSON.stringify([model, { ...request, budget: 0 }, cut]);
+  let facts = known.get(key);
   if (!facts) {
     try {
-      const { plan, samples, bands } = planVaeRun(model, request);
-      const replays = Math.ceil(request.samples / samples);
+      const { memory, macs, dispatches } = planGraph(trace(model, request, cut), request.profile);
+      const replays = Math.ceil(request.samples / cut.samples);
       facts = {
-        scratch: plan.memory.scratch,
-        io: plan.memory.io + plan.memory.uniforms,
-        macs: replays * plan.macs,
-        dispatches: replays * plan.dispatches.length,
-        ...{ samples, bands },
+        ...cut,
+        scratch: memory.scratch,
+        io: memory.io + memory.uniforms,
+        macs: replays * macs,
+        dispatches: replays * dispatches.length,
       };
     } catch (error) {
       if (!(error instanceof LimitError)) throw error;
       facts = error;
     }
-    if (knownFacts.size >= 256) knownFacts.clear();
-    knownFacts.set(key, facts);
+    if (known.size >= maxKnown) known.clear();
+    known.set(key, facts);
   }
-  if (facts instanceof LimitError) throw facts;
   return facts;
 }
 
+/** The first cut that the limits and the budget allow. @throws LimitError as planVaeRun */
+function chooseCut(model: VaeModel, request: VaeRunRequest): RunFacts {
+  const { direction, budget } = request;
+  const factor = vaeFactor(model);
+  const [height, width] = [request.height * factor, request.width * factor];
+  let least = Infinity;
+  let tooLarge = '';
+  for (const cut of cuts(request.samples, height)) {
+    const facts = factsOf(model, request, cut);
+    if (facts instanceof LimitError) {
+      tooLarge = facts.message;
+      continue;
+    }
+    const bytes = facts.scratch + facts.io;
+    if (bytes <= budget) return facts;
+    least = Math.min(least, bytes);
+  }
+  const what = `${vaeWords(model)}: ${direction === 'decode' ? 'decoding' : 'encoding'} ${width} x ${height} pixels`;
+  throw new LimitError(
+    least < Infinity
+      ? `${what} must fit ${budget} bytes of memory beside its weights: it takes at least ${least} bytes`
+      : `${what} must fit the device's limits: ${tooLarge}`,
+  );
+}
+
 /**
- * What an autoencoder takes before anything is loaded: what VaeSession then creates.
+ * The first plan that the limits and the budget allow, of all pictures at once, one at a time, and one in 2, 4, 8, ...
+ * bands of rows.
+ * @throws LimitError naming the autoencoder, the picture's size, the budget and what it takes at least
+ */
+export function planVaeRun(model: VaeModel, request: VaeRunRequest): VaeRunPlan {
+  const { samples, bands } = chooseCut(model, request);
+  return { plan: planGraph(trace(model, request, { samples, bands }), request.profile), samples, bands };
+}
+
+/** What an autoencoder takes. */
+export interface VaePlan extends RunFacts {
+  /** Bytes of its weights. */
+  readonly weights: number;
+}
+
+export interface VaePlanRequest extends Omit<VaeRunRequest, 'direction'> {
+  /** 'both': a run of either direction; they share scratch. */
+  readonly half: VaeHalf;
+}
+
+/**
+ * What an autoencoder takes before anything is loaded, and what VaeSession then creates.
  * @throws LimitError as planVaeRun; also for weights that the device cannot bind
  */
 export function planVae(model: VaeModel, { half, ...request }: VaePlanRequest): VaePlan {
   const { storage, profile } = request;
-  const weights = groupBytes(vaeGroup, storedParameters(vaeParameters(model, half), storage), profile.limits);
-  const runs = [
-    ...(half === 'encoder' ? [] : [runFacts(model, { ...request, direction: 'decode' })]),
-    ...(half === 'decoder' ? [] : [runFacts(model, { ...request, direction: 'encode' })]),
-  ];
+  const specs = vaeParameters(model, half);
+  const weights = groupBytes(vaeGroup, storedParameters(specs, storage), profile.limits);
+  const runs: RunFacts[] = [];
+  if (half !== 'encoder') runs.push(chooseCut(model, { ...request, direction: 'decode' }));
+  if (half !== 'decoder') runs.push(chooseCut(model, { ...request, direction: 'encode' }));
   const sum = (fact: 'io' | 'macs' | 'dispatches'): number => runs.reduce((all, run) => all + run[fact], 0);
   return {
     weights,

@@ -1,18 +1,40 @@
-/** VaeSession: an AutoencoderKL on the GPU; decode and encode plans by size, made on first use. */
+/**
+ * VaeSession: an autoencoder on the GPU, AutoencoderKL or TAESD; both directions or one. Its runs are planned by size on
+ * first use, in as few bands of rows as limits and budget allow (vaePlan.ts).
+ *
+ * Either kind takes and gives pictures in [-1, 1] and latents as a diffusion model sees them. AutoencoderKL's own latents
+ * are those divided by its scaling factor; TAESD's need no factor, and its encoder gives one latent where AutoencoderKL's
+ * gives a distribution: here a distribution without variance.
+ */
+import { InputError, NotFoundError } from '../core/errors';
 import type { TensorFile } from '../formats/tensorFile';
-import { readBuffer } from '../gpu/readback';
-import type { Run } from '../gpu/run';
-import { Graph } from '../graph/graph';
+import { Run } from '../gpu/run';
 import { parameterCount } from '../models/parameters';
-import { decode } from '../models/vae/decoder';
-import { encode } from '../models/vae/encoder';
-import { klParameters } from '../models/vae/parameters';
+import { certainPosterior, posteriorOf, type Posterior } from '../models/vae/posterior';
 import type { WeightStorage } from '../protocol/generate';
 import type { KlConfig } from '../protocol/schemas';
-import { groupWeights, loadWeights, type LoadOptions } from './loadWeights';
-import { prepareRun, type SessionResources } from './resources';
+import type { VaeHalf, VaeModel } from '../protocol/vae';
+import { loadWeights, type LoadOptions } from './loadWeights';
+import type { SessionResources } from './resources';
+import {
+  latentChannels,
+  planVaeRun,
+  vaeFactor,
+  vaeGroup,
+  vaeParameters,
+  vaeWords,
+  type VaeRunRequest,
+} from './vaePlan';
 
-const group = 'vae';
+/** Runs of so many sizes are kept: each has its inputs and outputs on the device. */
+const keptRuns = 4;
+
+export interface VaeLoadOptions extends LoadOptions {
+  /** What is loaded; default both directions. An original TAESD file has one of them. */
+  readonly half?: VaeHalf;
+  /** Bytes that a run's scratch, inputs and outputs may take; default: what the device's limits allow. */
+  readonly budget?: number;
+}
 
 export interface VaeShape {
   readonly samples: number;
@@ -21,103 +43,165 @@ export interface VaeShape {
   readonly signal?: AbortSignal;
 }
 
+type Direction = VaeRunRequest['direction'];
+
 export class VaeSession {
-  readonly config: KlConfig;
+  readonly model: VaeModel;
+  readonly half: VaeHalf;
   readonly #resources: SessionResources;
   readonly #storage: WeightStorage;
+  readonly #budget: number;
+  /** By direction and size, the one used last at the end. */
   readonly #runs = new Map<string, Run>();
 
-  private constructor(resources: SessionResources, config: KlConfig, storage: WeightStorage) {
+  private constructor(resources: SessionResources, model: VaeModel, options: VaeLoadOptions) {
     this.#resources = resources;
-    this.config = config;
-    this.#storage = storage;
+    this.model = model;
+    this.half = options.half ?? 'both';
+    this.#storage = options.storage;
+    this.#budget = options.budget ?? Infinity;
   }
 
-  /** @throws NotFoundError, FormatError, OutOfMemoryError */
+  /** @throws NotFoundError for a tensor that the half needs, FormatError, OutOfMemoryError */
   static async load(
     resources: SessionResources,
-    config: KlConfig,
+    model: VaeModel | KlConfig,
     file: TensorFile,
-    options: LoadOptions,
+    options: VaeLoadOptions,
   ): Promise<VaeSession> {
-    await loadWeights(resources.state, group, file, klParameters(config), options);
-    return new VaeSession(resources, config, options.storage);
+    const vae: VaeModel = 'kind' in model ? model : { kind: 'kl', config: model };
+    const specs = vaeParameters(vae, options.half ?? 'both');
+    await loadWeights(resources.state, vaeGroup, file, specs, options);
+    return new VaeSession(resources, vae, options);
   }
 
   get parameterCount(): number {
-    return parameterCount(klParameters(this.config));
+    return parameterCount(vaeParameters(this.model, this.half));
   }
 
   /** Picture pixels per latent pixel. */
   get factor(): number {
-    return 2 ** (this.config.block_out_channels.length - 1);
+    return vaeFactor(this.model);
   }
 
-  /** The decoder's run: input latent [N, z, h, w] (divided by the scaling factor), output image [N, 3, H, W]. */
-  async decoder(samples: number, height: number, width: number): Promise<Run> {
-    return this.#run(`decode ${samples} ${height} ${width}`, (graph) => {
-      const latent = graph.input('latent', [samples, this.config.latent_channels, height, width]);
-      graph.output('image', decode(graph, this.#weights(graph), this.config, latent));
-    });
+  get latentChannels(): number {
+    return latentChannels(this.model);
+  }
+
+  /** Latents of a diffusion model are its own times this. */
+  get scalingFactor(): number {
+    return this.model.kind === 'kl' ? this.model.config.scaling_factor : 1;
   }
 
   /**
-   * Image values [N, 3, H, W], unclamped, of latents [N, z, h, w]; `scaled` (the default): as a sampler gives them.
-   * @throws CancelledError
+   * The decoder's run for so many latents of this size: input `latent` [N, z, h, w], divided by the scaling factor,
+   * output `image` [N, 3, H, W]. N is 1 where `samples` do not fit at once.
+   * @throws LimitError as planVaeRun; NotFoundError without a decoder; OutOfMemoryError
+   */
+  decoder(samples: number, height: number, width: number): Promise<Run> {
+    return this.#run('decode', { samples, height, width });
+  }
+
+  /**
+   * Image values [N, 3, H, W], about -1 to 1 and unclamped, of latents [N, z, h, w]; `scaled` (the default): as a sampler
+   * gives them, else divided by the scaling factor already.
+   * @throws LimitError, OutOfMemoryError as `decoder`; InputError for TAESD, which knows no other latents; CancelledError
    */
   async decode(
     latents: Float32Array,
     shape: VaeShape & { readonly scaled?: boolean },
   ): Promise<{ values: Float32Array; height: number; width: number }> {
-    const run = await this.decoder(shape.samples, shape.height, shape.width);
-    const factor = shape.scaled === false ? 1 : this.config.scaling_factor;
-    run.write('latent', factor === 1 ? latents : latents.map((value) => value / factor));
-    await this.#resources.pacer.execute(run, shape.signal);
+    const { scaled = true } = shape;
+    if (!scaled && this.model.kind === 'taesd') {
+      throw new InputError(`${vaeWords(this.model)}: latents must be as a sampler gives them: unscaled ones`);
+    }
+    const divisor = scaled ? this.scalingFactor : 1;
+    const own = divisor === 1 ? latents : latents.map((value) => value / divisor);
     return {
-      values: await this.#read(run, 'image'),
+      values: await this.#execute('decode', shape, own),
       height: shape.height * this.factor,
       width: shape.width * this.factor,
     };
   }
 
   /**
-   * Moments [N, 2z, H/f, W/f] (mean, then log-variance, not clamped) of image values [N, 3, H, W] in [-1, 1].
-   * @throws CancelledError
+   * Distributions of latents [N, z, H/f, W/f] of image values [N, 3, H, W] in [-1, 1], not multiplied by the scaling
+   * factor. TAESD's are without variance.
+   * @throws InputError for sides that are no multiples of the factor; as `decode`
    */
-  async encode(image: Float32Array, shape: VaeShape): Promise<Float32Array> {
-    const { samples, height, width } = shape;
-    const run = await this.#run(`encode ${samples} ${height} ${width}`, (graph) => {
-      const input = graph.input('image', [samples, 3, height, width]);
-      graph.output('moments', encode(graph, this.#weights(graph), this.config, input));
-    });
-    run.write('image', image);
-    await this.#resources.pacer.execute(run, shape.signal);
-    return this.#read(run, 'moments');
+  async encode(image: Float32Array, shape: VaeShape): Promise<Posterior> {
+    const { samples } = shape;
+    const [height, width] = [shape.height / this.factor, shape.width / this.factor];
+    if (!Number.isInteger(height) || !Number.isInteger(width)) {
+      throw new InputError(
+        `${vaeWords(this.model)}: sides must be multiples of ${this.factor}: ${shape.width} x ${shape.height}`,
+      );
+    }
+    const encoded = await this.#execute('encode', { ...shape, height, width }, image);
+    const channels = this.latentChannels;
+    return this.model.kind === 'kl'
+      ? posteriorOf(encoded, [samples, 2 * channels, height, width])
+      : certainPosterior(encoded, [samples, channels, height, width]);
   }
 
   dispose(): void {
     for (const run of this.#runs.values()) run.destroy();
     this.#runs.clear();
-    this.#resources.state.release(group);
+    this.#resources.state.release(vaeGroup);
   }
 
-  #weights(graph: Graph): ReturnType<typeof groupWeights> {
-    return groupWeights(graph, group, klParameters(this.config), this.#storage);
+  /** Values of all samples through one direction, as many at a time as the run takes; `shape` is the latents'. */
+  async #execute(direction: Direction, shape: VaeShape, values: Float32Array): Promise<Float32Array> {
+    const run = await this.#run(direction, shape);
+    const [input, output] = direction === 'decode' ? ['latent', 'image'] : ['image', 'encoded'];
+    const samples = run.plan.inputs.get(input)!.shape[0]!;
+    const size = (values.length / shape.samples) * samples;
+    const results: Float32Array[] = [];
+    for (let first = 0; first < shape.samples; first += samples) {
+      const start = (first / samples) * size;
+      run.write(input, samples === shape.samples ? values : values.subarray(start, start + size));
+      await this.#resources.pacer.execute(run, shape.signal);
+      results.push(await run.read(output));
+    }
+    return results.length === 1 ? results[0]! : joined(results);
   }
 
-  async #run(key: string, trace: (graph: Graph) => void): Promise<Run> {
+  async #run(direction: Direction, shape: Omit<VaeShape, 'signal'>): Promise<Run> {
+    const { samples, height, width } = shape;
+    const needed = direction === 'decode' ? 'decoder' : 'encoder';
+    if (this.half !== 'both' && this.half !== needed) {
+      throw new NotFoundError(
+        `${vaeWords(this.model)}: its ${needed} must be loaded: only its ${this.half} is`,
+      );
+    }
+    const key = `${direction} ${samples} ${height} ${width}`;
     let run = this.#runs.get(key);
     if (!run) {
-      const graph = new Graph();
-      trace(graph);
-      run = await prepareRun(this.#resources, graph);
-      this.#runs.set(key, run);
+      const { plan } = planVaeRun(this.model, {
+        ...{ direction, samples, height, width },
+        storage: this.#storage,
+        profile: this.#resources.device.profile,
+        budget: this.#budget,
+      });
+      run = await Run.create(plan, this.#resources);
+    }
+    this.#runs.delete(key);
+    this.#runs.set(key, run);
+    for (const [old, other] of this.#runs) {
+      if (this.#runs.size <= keptRuns) break;
+      other.destroy();
+      this.#runs.delete(old);
     }
     return run;
   }
+}
 
-  async #read(run: Run, name: string): Promise<Float32Array> {
-    const { buffer, value } = run.locate(name);
-    return new Float32Array(await readBuffer(this.#resources.device, buffer, value.offset, value.bytes));
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
+  return all;
 }

@@ -1,7 +1,7 @@
 /** `tabdit encode-image`: pictures through the autoencoder to latents. */
 import { InputError, UsageError } from '../../core/errors';
 import { shapeText } from '../../core/shape';
-import { posteriorOf, samplePosterior, scaleLatents } from '../../models/vae/posterior';
+import { samplePosterior, scaleLatents, type Posterior } from '../../models/vae/posterior';
 import type { KlConfig } from '../../protocol/schemas';
 import { fromPictures } from '../../sessions/pictures';
 import type { Arguments } from '../args';
@@ -47,14 +47,13 @@ export const encodeImage: Command = {
     const noise = await readNoise(args.text('noise-in'), shape);
 
     const opened = await openForCommand(args, context.output);
-    let moments: Float32Array;
+    let distribution: Posterior;
     try {
       const session = await loadVae(opened.resources, part, storage, context);
-      moments = await session.encode(image.data, { samples, height, width, signal: context.signal });
+      distribution = await session.encode(image.data, { samples, height, width, signal: context.signal });
     } finally {
       opened.close();
     }
-    const distribution = posteriorOf(moments, [samples, 2 * shape[1]!, shape[2]!, shape[3]!]);
     const values = noise ? samplePosterior(distribution, noise) : distribution.mean;
     const { scaling_factor } = part.config;
     const latents = args.has('unscaled') ? values : scaleLatents(values, scaling_factor);

@@ -15,7 +15,7 @@ export interface Posterior {
   readonly mean: Float32Array<ArrayBuffer>;
   /** Clamped to [-30, 20]. */
   readonly logvar: Float32Array<ArrayBuffer>;
-  /** exp(logvar / 2) */
+  /** exp(logvar / 2); exactly 0 where there is no variance. */
   readonly std: Float32Array<ArrayBuffer>;
 }
 
@@ -40,6 +40,22 @@ export function posteriorOf(moments: Float32Array, shape: Shape): Posterior {
   for (let i = 0; i < logvar.length; i++) logvar[i] = Math.min(maxLogvar, Math.max(minLogvar, logvar[i]!));
   const std = logvar.map((value) => Math.exp(value / 2));
   return { shape: [samples, channels / 2, height, width], mean, logvar, std };
+}
+
+/**
+ * A distribution without variance: an encoder that gives latents, not moments. `mean` [N, z, h, w].
+ * @throws ShapeError
+ */
+export function certainPosterior(mean: Float32Array, shape: Shape): Posterior {
+  if (shape.length !== 4 || mean.length !== elementCount(shape)) {
+    throw new ShapeError(`posterior: means are [N, z, h, w]: ${mean.length} values as ${shapeText(shape)}`);
+  }
+  return {
+    shape,
+    mean: Float32Array.from(mean),
+    logvar: new Float32Array(mean.length).fill(minLogvar),
+    std: new Float32Array(mean.length),
+  };
 }
 
 /**
