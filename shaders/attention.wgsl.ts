@@ -7,16 +7,22 @@
  * the head dimension (the weighted sum of v), so no thread holds more than a few vec4s. Softmax is online: running
  * maximum and sum per row, in f32. Keys are visited in order, so results are the same every time.
  *
+ * With `normalize` q is layer-normalised on the way in, over its whole row (all heads together): (q - mean) rstd. The lanes
+ * of a row take its statistics again for every head, which costs less than a dispatch and a copy of q.
+ *
  * Backward, from lse and delta[b, h, t] = sum_d do o: with p = exp(s - lse), ds = scale p (do . v - delta),
  * dq = sum_keys ds k; dk = sum_queries ds q; dv = sum_queries p do. dq walks keys per query, dk and dv walk queries per
  * key: every sum has one owner, nothing is added atomically.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { unroll } from './lib/text';
+import { rowStatsText, rowSumText, stripText, type RowLanes } from './lib/rowLanes';
+import { guardedLoad, unroll } from './lib/text';
 
 export interface AttentionVariant {
   readonly headDim: number;
   readonly causal: boolean;
+  /** q is layer-normalised over its row. */
+  readonly normalize: boolean;
   /** Rows of the tensors can be read four wide. */
   readonly wide: boolean;
   readonly saveLse: boolean;
@@ -24,7 +30,7 @@ export interface AttentionVariant {
 
 export interface AttentionTile {
   /** Rows per workgroup; 64 / rows threads share one. */
-  readonly rows: number;
+  readonly rows: 8 | 16;
   /** Rows of the other side staged at a time. */
   readonly keys: number;
 }
@@ -92,13 +98,25 @@ function stage(
   }`;
 }
 
+/** `rowStats` of rows of q, shared by `lanes` threads. */
+function queryStats(v: AttentionVariant, lanes: RowLanes): string {
+  return wgsl`
+#if ${v.normalize}
+${guardedLoad('q', v.wide, 'readX')}
+${stripText(v.wide)}
+${rowSumText(lanes, 'vec2<f32>')}
+${rowStatsText(lanes)}
+#endif
+`;
+}
+
 const dotLoop = (a: string, aRow: string, b: string, bRow: string, n4: number, into: string): string =>
   `for (var d = 0u; d < ${n4}u; d++) { ${into} += dot(${a}[${aRow} * ${n4}u + d], ${b}[${bRow} * ${n4}u + d]); }`;
 
 export function attentionShader(v: AttentionVariant, header: string): string {
   const { rows, keys } = attentionTile(v.headDim, false);
   const n4 = vectors(v.headDim);
-  const lanes = 64 / rows;
+  const lanes = rows === 16 ? 4 : 8;
   const own = Math.ceil(n4 / lanes);
   // a lane without a column of its own repeats the last one and does not store it
   const column = (i: number): string =>
@@ -108,6 +126,7 @@ ${headLoad('q', v)}
 ${headLoad('k', v)}
 ${headLoad('v', v)}
 ${headStore('o', v)}
+${queryStats(v, lanes)}
 
 var<workgroup> qTile: array<vec4<f32>, ${rows * n4}>;
 var<workgroup> kTile: array<vec4<f32>, ${keys * n4}>;
@@ -124,6 +143,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let row = thread / ${lanes}u;
   let lane = thread % ${lanes}u;
   ${stage('qTile', 'q', rows, n4, 'qBase', 'row0', 'u.queries')}
+#if ${v.normalize}
+  // a row past the last one takes the last one's statistics and is not stored; rowStats waits for the staged tile
+  let stats = rowStats((qBase + min(row0 + row, u.queries - 1u)) * u.width, u.width, lane, thread);
+  for (var d = lane; d < ${n4}u; d += ${lanes}u) {
+    qTile[row * ${n4}u + d] = (qTile[row * ${n4}u + d] - stats.x) * stats.y;
+  }
+#endif
   var highest = -1e30;
   var total = 0.0;
 ${unroll(own, (i) => `  var acc${i} = vec4<f32>(0.0);`)}
@@ -187,6 +213,7 @@ ${headLoad('q', v)}
 ${headLoad('k', v)}
 ${headLoad('v', v)}
 ${headStore('o', v)}
+${queryStats(v, 1)}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -195,7 +222,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   if (row >= u.queries) { return; }
   let at = wid.z * u.queries + row;
   let kBase = wid.z * u.keys;
-${unroll(n4, (d) => `  let q${d} = u.scale * readQ(at, ${d}u, head);\n  var acc${d} = vec4<f32>(0.0);`)}
+#if ${v.normalize}
+  let stats = rowStats(at * u.width, u.width, 0u, thread);
+#else
+  const stats = vec2<f32>(0.0, 1.0);
+#endif
+${unroll(n4, (d) => `  let q${d} = u.scale * ((readQ(at, ${d}u, head) - stats.x) * stats.y);\n  var acc${d} = vec4<f32>(0.0);`)}
   var highest = -1e30;
   var total = 0.0;
 #if ${v.causal}

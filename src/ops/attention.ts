@@ -12,10 +12,13 @@ import type { Graph } from '../graph/graph';
 import { touchedBytes, type GraphNode, type LowerContext, type OpDef } from '../graph/op';
 import type { Tensor } from '../graph/tensor';
 import { canVector, emit, f32, type Operand } from './kernel';
+import { splitColumns, splitColumnsBackwardOp } from './splitColumns';
 
 export interface AttentionAttrs {
   readonly heads: number;
   readonly causal: boolean;
+  /** q is layer-normalised over its whole width first, with this eps; null: q is used as it is. */
+  readonly normalizeQ: number | null;
 }
 
 /** Largest width of one head: its tiles fill the workgroup memory. */
@@ -58,7 +61,7 @@ function attentionSizes(q: Tensor, k: Tensor, v: Tensor, attrs: AttentionAttrs):
   return { batch, queries, keys, width, headDim };
 }
 
-const uniformsOf = (s: Sizes, heads: number): KernelUniforms => ({
+const uniformsOf = (s: Sizes, { heads }: AttentionAttrs): KernelUniforms => ({
   queries: s.queries,
   keys: s.keys,
   width: s.width,
@@ -91,17 +94,32 @@ export const attentionOp: OpDef<AttentionAttrs> = {
     if (grads[1]) throw new InternalError('attention: the saved log-sum-exp takes no gradient');
     const dout = grads[0];
     if (!dout) return [null, null, null];
-    const found = graph.append(attentionBackwardOp, [...inputs, outputs[0]!, outputs[1]!, dout], attrs);
-    return needs.map((needed, index) => (needed ? found[index]! : null));
+    const [q, k, v] = inputs as readonly [Tensor, Tensor, Tensor];
+    const { normalizeQ: eps } = attrs;
+    // the normalised q is made again: it was never stored
+    const parts = [{ width: q.width, normalize: true }];
+    const used = eps === null ? q : splitColumns(graph, q, parts, eps)[0]!;
+    const backward = [used, k, v, outputs[0]!, outputs[1]!, dout];
+    const [dused, dk, dv] = graph.append(attentionBackwardOp, backward, attrs);
+    let dq = dused!;
+    if (eps !== null && needs[0]) {
+      const split = { normalize: [true], present: [true], eps };
+      dq = graph.append(splitColumnsBackwardOp, [q, dq], split)[0]!;
+    }
+    return [dq, dk!, dv!].map((gradient, index) => (needs[index] ? gradient : null));
   },
   lower(ctx) {
     const [q, k, v] = ctx.inputs as readonly [Tensor, Tensor, Tensor];
     const [o, lse] = ctx.outputs as readonly [Tensor, Tensor];
-    const { heads, causal } = ctx.attrs;
+    const { heads, causal, normalizeQ: eps } = ctx.attrs;
     const s = attentionSizes(q, k, v, ctx.attrs);
+    const normalize = eps !== null;
     const wide = s.headDim % 4 === 0 && canVector(ctx, s.width, [q, k, v, o]);
     const vector = wide ? 4 : 1;
-    const variant: AttentionVariant = { headDim: s.headDim, causal, wide, saveLse: ctx.isUsed(1) };
+    const variant: AttentionVariant = {
+      ...{ headDim: s.headDim, causal, normalize, wide },
+      saveLse: ctx.isUsed(1),
+    };
     const operands: Operand[] = [
       { name: 'q', tensor: q, access: 'read', vector },
       { name: 'k', tensor: k, access: 'read', vector },
@@ -116,7 +134,7 @@ export const attentionOp: OpDef<AttentionAttrs> = {
       variant: { ...variant },
       text: (header) => (direct ? directAttentionShader : attentionShader)(variant, header),
       operands,
-      uniforms: uniformsOf(s, heads),
+      uniforms: { ...uniformsOf(s, ctx.attrs), ...(eps === null ? {} : { eps: f32(eps) }) },
       workgroups: [Math.ceil(s.queries / rows), heads, s.batch],
       macs: 2 * s.batch * s.queries * s.keys * s.width,
     });
@@ -151,7 +169,7 @@ export const attentionBackwardOp: OpDef<AttentionAttrs> = {
         { name: 'o', tensor: o!, access: 'read', vector },
         { name: 'delta', tensor: delta, access: 'write' },
       ],
-      uniforms: uniformsOf(s, heads),
+      uniforms: uniformsOf(s, ctx.attrs),
       workgroups: [Math.ceil(s.queries / 64), heads, s.batch],
     });
     if (ctx.isUsed(0)) lowerBackward(ctx, s, delta, 'dq', wide);
@@ -194,23 +212,26 @@ function lowerBackward(
       { name: 'delta', tensor: delta, access: 'read' },
       ...results,
     ],
-    uniforms: uniformsOf(s, heads),
+    uniforms: uniformsOf(s, ctx.attrs),
     workgroups: [Math.ceil(owners / attentionTile(s.headDim, true).rows), heads, s.batch],
     macs: (of === 'dq' ? 3 : 4) * s.batch * s.queries * s.keys * s.width,
   });
 }
 
+export interface AttentionOptions {
+  readonly heads: number;
+  /** A query sees only keys up to its own position. */
+  readonly causal?: boolean;
+  /** Eps of a layer norm of q over its whole width, all heads together, without weight; absent: q is used as it is. */
+  readonly normalizeQ?: number;
+}
+
 /**
- * Attention of q [B, Tq, W] over k, v [B, Tk, W], heads side by side in the columns; scale 1 / sqrt(W / heads). With
- * `causal` a query sees only keys up to its own position. Gives [B, Tq, W].
+ * Attention of q [B, Tq, W] over k, v [B, Tk, W], heads side by side in the columns; scale 1 / sqrt(W / heads). Gives
+ * [B, Tq, W].
  * @throws ShapeError
  */
-export function attention(
-  graph: Graph,
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  options: { readonly heads: number; readonly causal?: boolean },
-): Tensor {
-  return graph.append(attentionOp, [q, k, v], { heads: options.heads, causal: options.causal ?? false })[0]!;
+export function attention(graph: Graph, q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const { heads, causal = false, normalizeQ = null } = options;
+  return graph.append(attentionOp, [q, k, v], { heads, causal, normalizeQ })[0]!;
 }

@@ -1,10 +1,21 @@
 /** References of attention and attentionBackward. */
 import type { GraphNode } from '../graph/op';
-import type { Reference, Values } from './reference';
+import { rowStats, type Reference, type Values } from './reference';
 
 interface AttentionAttrs {
   readonly heads: number;
   readonly causal: boolean;
+  readonly normalizeQ: number | null;
+}
+
+/** Rows of q, normalised over their whole width. */
+function normalized(q: Values, width: number, eps: number): Values {
+  const result = new Float64Array(q.length);
+  for (let start = 0; start < q.length; start += width) {
+    const [mean, rstd] = rowStats(q, start, width, eps);
+    for (let c = start; c < start + width; c++) result[c] = (q[c]! - mean) * rstd;
+  }
+  return result;
 }
 
 interface Walk {
@@ -58,7 +69,8 @@ function walk(node: GraphNode<AttentionAttrs>, q: Values, k: Values): Walk {
 
 export const attentionReference: Reference<AttentionAttrs> = {
   compute(node, [q, k, v]) {
-    const w = walk(node, q!, k!);
+    const eps = node.attrs.normalizeQ;
+    const w = walk(node, eps === null ? q! : normalized(q!, node.inputs[0]!.width, eps), k!);
     const o = new Float64Array(q!.length);
     const lse = new Float64Array(node.outputs[1]!.elements);
     w.each((at) => {

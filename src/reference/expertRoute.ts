@@ -1,10 +1,10 @@
-/** Reference of expertRoute: sorts. */
+/** Reference of expertRoute: sorts, and copies rows. */
 import type { Reference } from './reference';
 
 const noRow = 0xffffffff;
 
 export const expertRouteReference: Reference<{ readonly tokensPerExpert: number }> = {
-  compute(node, [probs]) {
+  compute(node, [probs, x]) {
     const chosen = node.attrs.tokensPerExpert;
     const [samples, tokens, experts] = [
       node.inputs[0]!.dim(0),
@@ -24,6 +24,9 @@ export const expertRouteReference: Reference<{ readonly tokensPerExpert: number 
         });
       }
     }
-    return [picks, slots];
+    const width = node.inputs[1]!.width;
+    const taken = new Float64Array(picks.length * width);
+    picks.forEach((row, slot) => taken.set(x!.subarray(row * width, (row + 1) * width), slot * width));
+    return [picks, slots, taken];
   },
 };

@@ -9,6 +9,8 @@ import type { Tensor } from '../../src/graph/tensor';
 import { resolveDitConfig } from '../../src/models/dit/config';
 import { ditForward } from '../../src/models/dit/forward';
 import { ditParameters } from '../../src/models/dit/parameters';
+import type { Weights } from '../../src/models/weights';
+import { linear } from '../../src/ops/linear';
 import { interpret } from '../../src/reference/interpret';
 import { DitSession, timestepRows } from '../../src/sessions/ditSession';
 import { groupWeights } from '../../src/sessions/loadWeights';
@@ -52,7 +54,7 @@ async function tapped(
   );
   graph.output('F', f);
   for (const [name, value] of taps) graph.output(name, value);
-  addMoeTaps(graph);
+  addMoeTaps(graph, session.weights(graph));
   const { outputs } = await runGraph(graph, {
     x: await golden.floats('x'),
     y: await golden.floats('y'),
@@ -63,19 +65,19 @@ async function tapped(
 }
 
 /** Router input, logits, probabilities and result of the first expert block of mixer and backbone. */
-function addMoeTaps(graph: Graph): void {
+function addMoeTaps(graph: Graph, weights: Weights): void {
   for (const [name, module] of Object.entries(prefixes)) {
     const scope = module.replace(/\.mlp$/, '/mlp');
-    const router = graph.nodes.find((node) => node.op?.name === 'linear' && node.scope === `${scope}/gate`)!;
-    const softmax = graph.nodes.find(
-      (node) => node.op?.name === 'softmax' && node.inputs[0] === router.outputs[0],
-    )!;
+    // the norm makes the router's input and its probabilities; logits are never written, so they are made here
+    const [x, , probs] = graph.nodes.find(
+      (node) => node.op?.name === 'layerNorm' && node.scope === scope && node.outputs.length === 3,
+    )!.outputs;
     const combine = graph.nodes.find(
       (node) => node.op?.name === 'combineExperts' && node.scope.startsWith(scope),
     )!;
-    graph.output(`${name}.x`, router.inputs[0]!);
-    graph.output(`${name}.logits`, router.outputs[0]!);
-    graph.output(`${name}.probs`, softmax.outputs[0]!);
+    graph.output(`${name}.x`, x!);
+    graph.output(`${name}.logits`, linear(graph, x!, weights(`${module}.gate.weight`)));
+    graph.output(`${name}.probs`, probs!);
     graph.output(`${name}.out`, combine.outputs[1]!);
   }
 }

@@ -9,12 +9,15 @@ import type { Tensor } from '../../src/graph/tensor';
 import { moe, type MoeOptions } from '../../src/models/dit/moe';
 import { vectorJacobian } from '../../src/ops/autodiff';
 import { tokensPerExpert } from '../../src/ops/expertRoute';
+import { linear } from '../../src/ops/linear';
+import { softmax } from '../../src/ops/softmax';
 import { interpret } from '../../src/reference/interpret';
 import { nodeFile } from '../../src/sources/node';
 import { checkOp } from '../helpers/checkOp';
 import { expectClose } from '../helpers/compare';
 import { runGraph, useTestGpu } from '../helpers/device';
 import { describeFixtures, fixturePath } from '../helpers/fixtures';
+import { moeFromGate, oneHotMoe } from '../helpers/moe';
 
 useTestGpu();
 
@@ -22,7 +25,7 @@ const names = ['x', 'gate', 'w1', 'w2'] as const;
 type Parts = Record<(typeof names)[number], Tensor>;
 
 const build = ({ x, gate, w1, w2 }: Parts, graph: Graph, options: MoeOptions): Tensor =>
-  moe(graph, x, { gate, w1, w2 }, options);
+  moeFromGate(graph, x, { gate, w1, w2 }, options);
 
 describe('moe', () => {
   const shapes = (b: number, t: number, e: number, d: number, f: number) => ({
@@ -65,6 +68,27 @@ describe('moe', () => {
     });
   });
 
+  test('gather and combination equal the products with one-hot matrices', async () => {
+    const inputs = {
+      ...shapes(2, 12, 4, 8, 12),
+      residual: { shape: [2, 12, 8] },
+      scale: { shape: [2, 8] },
+    };
+    const both = await checkOp({
+      inputs,
+      build: (g, t) => {
+        const { x, gate, w1, w2 } = t as Parts;
+        const options = { capacity: 2, residual: t['residual']!, gate: t['scale']! };
+        const probs = softmax(g, linear(g, x, gate));
+        return {
+          gathered: moe(g, x, probs, { w1, w2 }, options),
+          oneHot: oneHotMoe(g, x, probs, { w1, w2 }, options),
+        };
+      },
+    });
+    expectClose(both.get('gathered')!, both.get('oneHot')!, 1e-6, 'gathered against one-hot');
+  });
+
   test('experts that take no tokens add nothing', async () => {
     const inputs = shapes(1, 3, 4, 8, 4);
     const alone = await checkOp({
@@ -75,7 +99,8 @@ describe('moe', () => {
     const g = new Graph();
     const [x, gate, w1, w2] = names.map((name) => g.input(name, inputs[name].shape));
     const residual = g.input('residual', [1, 3, 8]);
-    expect(moe(g, x!, { gate: gate!, w1: w1!, w2: w2! }, { capacity: 1, residual })).toBe(residual);
+    const weights = { gate: gate!, w1: w1!, w2: w2! };
+    expect(moeFromGate(g, x!, weights, { capacity: 1, residual })).toBe(residual);
   });
 });
 

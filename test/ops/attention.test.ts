@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
 import { attention } from '../../src/ops/attention';
 import { checkOp } from '../helpers/checkOp';
+import { normals } from '../helpers/compare';
 import { useTestGpu } from '../helpers/device';
 
 useTestGpu();
@@ -48,6 +49,31 @@ describe('attention', () => {
         });
       }
     });
+  }
+
+  // shared by 4 and 8 lanes, by none; four wide and not; more rows than a workgroup holds
+  for (const software of [true, false]) {
+    for (const [batch, queries, heads, headDim] of [
+      [2, 19, 3, 16],
+      [1, 7, 2, 5],
+      [1, 10, 2, 100],
+    ] as const) {
+      const form = software ? 'without' : 'with';
+      test(`q normalised: [${batch}, ${queries}], ${heads} x ${headDim}, ${form} workgroup memory`, async () => {
+        const width = heads * headDim;
+        const q = normals(batch * queries * width, 5).map((value) => 0.7 + 3 * value);
+        await checkOp({
+          inputs: {
+            q: { shape: [batch, queries, width], data: q },
+            k: { shape: [batch, 6, width] },
+            v: { shape: [batch, 6, width] },
+          },
+          build: (g, t) => attention(g, t['q']!, t['k']!, t['v']!, { heads, normalizeQ: 1e-6 }),
+          wrt: ['q', 'k', 'v'],
+          profile: { software },
+        });
+      });
+    }
   }
 
   test('large scores', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/graph/graph';
-import { expertRoute, expertRouteOp, tokensPerExpert } from '../../src/ops/expertRoute';
+import type { Tensor } from '../../src/graph/tensor';
+import { expertRoute, tokensPerExpert } from '../../src/ops/expertRoute';
 import { noRow } from '../../src/ops/gatherRows';
 import { interpret } from '../../src/reference/interpret';
 import { checkOp } from '../helpers/checkOp';
@@ -11,14 +12,24 @@ useTestGpu();
 
 type Routed = { picks: number[]; slots: number[] };
 
-/** Routes given probabilities on the device; fails unless picks and slots are those of the reference, exactly. */
-async function route(shape: [number, number, number], chosen: number, probs: Float32Array): Promise<Routed> {
+/**
+ * Routes given probabilities on the device, with rows of `width` elements; fails unless picks, slots and the taken rows are
+ * those of the reference, exactly.
+ */
+async function route(
+  shape: [number, number, number],
+  chosen: number,
+  probs: Float32Array,
+  width = 8,
+): Promise<Routed> {
   const g = new Graph();
-  const [picks, slots] = g.append(expertRouteOp, [g.input('probs', shape)], { tokensPerExpert: chosen });
-  g.output('picks', picks!);
-  g.output('slots', slots!);
-  const { outputs } = await runGraph(g, { probs });
-  const expected = interpret(g, { inputs: { probs } });
+  const rows: [number, number, number] = [shape[0], shape[1], width];
+  const routing = expertRoute(g, g.input('probs', shape), g.input('x', rows), chosen);
+  for (const [name, tensor] of Object.entries(routing)) g.output(name, tensor as Tensor);
+  const inputs = { probs, x: normals(rows[0] * rows[1] * width, 12) };
+  const { outputs } = await runGraph(g, inputs);
+  const expected = interpret(g, { inputs });
+  expect([...new Float32Array(outputs.get('taken')!)], 'taken').toEqual([...expected.get('taken')!]);
   const read = (name: string): number[] => [...new Uint32Array(outputs.get(name)!)];
   for (const name of ['picks', 'slots']) expect(read(name), name).toEqual([...expected.get(name)!]);
   return { picks: read('picks'), slots: read('slots') };
@@ -46,7 +57,8 @@ describe('expertRoute', () => {
     for (const levels of [1e6, 2]) {
       test(`[${shape.join(', ')}], ${chosen} each, ${levels === 2 ? 'ties' : 'no ties'}`, async () => {
         const [samples, tokens, experts] = shape;
-        const { picks, slots } = await route(shape, chosen, coarse(shape, levels));
+        const width = levels === 2 ? 8 : 5;
+        const { picks, slots } = await route(shape, chosen, coarse(shape, levels), width);
         // slots are the inverse of picks, and every pick stays inside its sample
         const inverse = Array.from({ length: samples * tokens * experts }, () => noRow);
         picks.forEach((row, at) => {
@@ -77,37 +89,33 @@ describe('expertRoute', () => {
     expect(picks).toEqual([1, 3, 5, 2]);
   });
 
-  // from logits
-  for (const shape of [
-    [2, 16, 8],
-    [3, 7, 3],
-    [1, 5, 1],
-  ] as const) {
-    test(`probabilities of [${shape.join(', ')}] and their gradient`, async () => {
-      await checkOp({
-        inputs: { logits: { shape } },
-        build: (g, t) => expertRoute(g, t['logits']!, 2).probs,
-        wrt: ['logits'],
-        tolerance: 2e-6,
-      });
+  test('gradient of the rows', async () => {
+    // a token may be taken by several experts: its gradient is a sum
+    await checkOp({
+      inputs: {
+        probs: { shape: [2, 9, 3], data: coarse([2, 9, 3], 1e6) },
+        x: { shape: [2, 9, 6] },
+      },
+      build: (g, t) => expertRoute(g, t['probs']!, t['x']!, 4).taken,
+      wrt: ['x'],
+      tolerance: 0,
+      gradientTolerance: 1e-6,
     });
-  }
+  });
 
-  test('picks agree with the probabilities that come with them, also where nothing else is read', async () => {
+  test('each result alone', async () => {
     const shape: [number, number, number] = [2, 40, 4];
-    const logits = normals(320, 3);
-    const run = async (...wanted: ('probs' | 'picks' | 'slots')[]): Promise<Map<string, ArrayBuffer>> => {
+    const inputs = { probs: coarse(shape, 1e6), x: normals(2 * 40 * 7, 3) };
+    const run = async (...wanted: ('picks' | 'slots' | 'taken')[]): Promise<Map<string, ArrayBuffer>> => {
       const g = new Graph();
-      const routing = expertRoute(g, g.input('logits', shape), 10);
+      const routing = expertRoute(g, g.input('probs', shape), g.input('x', [2, 40, 7]), 10);
       for (const name of wanted) g.output(name, routing[name]);
-      return (await runGraph(g, { logits })).outputs;
+      return (await runGraph(g, inputs)).outputs;
     };
-    const all = await run('probs', 'picks', 'slots');
-    const { picks, slots } = await route(shape, 10, new Float32Array(all.get('probs')!));
-    expect([...new Uint32Array(all.get('picks')!)]).toEqual(picks);
-    expect([...new Uint32Array(all.get('slots')!)]).toEqual(slots);
-    expect([...new Uint32Array((await run('picks')).get('picks')!)]).toEqual(picks);
-    expect([...new Uint32Array((await run('slots')).get('slots')!)]).toEqual(slots);
+    const all = await run('picks', 'slots', 'taken');
+    for (const name of ['picks', 'slots', 'taken'] as const) {
+      expect(new Uint8Array((await run(name)).get(name)!), name).toEqual(new Uint8Array(all.get(name)!));
+    }
   });
 
   test('tokens per expert: a fraction is cut off', () => {
@@ -128,13 +136,17 @@ describe('expertRoute', () => {
 
   test('wrong shapes are named', () => {
     const g = new Graph();
-    expect(() => expertRoute(g, g.input('flat', [16, 8]), 2)).toThrow(
-      'expertRoute: logits are f32 [B, T, E]: f32 [16, 8]',
+    const x = g.input('x', [2, 16, 6]);
+    expect(() => expertRoute(g, g.input('flat', [16, 8]), x, 2)).toThrow(
+      'expertRoute: probabilities are f32 [B, T, E]: f32 [16, 8]',
     );
-    const logits = g.input('logits', [2, 16, 8]);
-    expect(() => expertRoute(g, logits, 0)).toThrow(
+    const probs = g.input('probs', [2, 16, 8]);
+    expect(() => expertRoute(g, probs, x, 0)).toThrow(
       'expertRoute: an expert takes 1 to T tokens of a sample: 0 of f32 [2, 16, 8]',
     );
-    expect(() => expertRoute(g, logits, 17)).toThrow('17 of f32 [2, 16, 8]');
+    expect(() => expertRoute(g, probs, x, 17)).toThrow('17 of f32 [2, 16, 8]');
+    expect(() => expertRoute(g, probs, g.input('other', [2, 15, 6]), 2)).toThrow(
+      'expertRoute: x is f32 [B, T, D], a row for each token: f32 [2, 15, 6], probabilities f32 [2, 16, 8]',
+    );
   });
 });

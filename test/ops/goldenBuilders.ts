@@ -5,7 +5,6 @@
  */
 import type { Graph } from '../../src/graph/graph';
 import type { Tensor } from '../../src/graph/tensor';
-import { moe } from '../../src/models/dit/moe';
 import { activation } from '../../src/ops/activation';
 import { add } from '../../src/ops/add';
 import { attention } from '../../src/ops/attention';
@@ -20,6 +19,7 @@ import { patchify, unpatchify } from '../../src/ops/patches';
 import { nchwToNhwc, nhwcToNchw } from '../../src/ops/permute';
 import { softmax } from '../../src/ops/softmax';
 import { concatRows, reshape } from '../../src/ops/view';
+import { moeFromGate } from '../helpers/moe';
 
 /** A case of ops.json; attributes depend on the op. */
 export interface GoldenCase {
@@ -209,7 +209,7 @@ export const goldenBuilders: Readonly<Record<string, GoldenBuilder>> = {
   moe: {
     tolerance: 1e-5,
     build: (g, t, golden) =>
-      moe(
+      moeFromGate(
         g,
         t['x']!,
         { gate: t['gate']!, w1: t['w1']!, w2: t['w2']! },

@@ -10,10 +10,10 @@
  */
 import type { Graph } from '../../graph/graph';
 import type { Tensor } from '../../graph/tensor';
-import { add } from '../../ops/add';
 import { attention } from '../../ops/attention';
-import { layerNorm } from '../../ops/layerNorm';
+import { layerNorm, projectNorm } from '../../ops/layerNorm';
 import { linear } from '../../ops/linear';
+import { normFirst } from '../../ops/normFirst';
 import { splitColumns } from '../../ops/splitColumns';
 import { concatRows, reshape, sliceRows } from '../../ops/view';
 import { beforeEpilogue, type Tap, type Weights } from '../weights';
@@ -109,27 +109,23 @@ function addCrossAttention(
   tap?: Tap,
 ): Tensor {
   const { width } = s.layout;
-  const conditional = caption.k.dim(0);
-  const attend = (part: Tensor): Tensor => {
-    const h = layerNorm(graph, part, { weight: w('norm2.weight'), eps: s.eps });
-    const [q] = splitColumns(
-      graph,
-      linear(graph, h, w('cross_attn.q_linear.weight')),
-      [{ width, normalize: true }],
-      s.eps,
-    );
-    const o = attention(graph, q!, caption.k, caption.v, { heads: width / s.headDim });
-    tap?.('norm2', h);
-    return linear(graph, o, w('cross_attn.proj.weight'), { residual: part });
+  const { k, v, unconditional } = caption;
+  const norm = { weight: w('norm2.weight'), eps: s.eps };
+  const attend = (h: Tensor, residual: Tensor): Tensor => {
+    const q = linear(graph, h, w('cross_attn.q_linear.weight'));
+    const o = attention(graph, q, k, v, { heads: width / s.headDim, normalizeQ: s.eps });
+    return linear(graph, o, w('cross_attn.proj.weight'), { residual });
   };
-  if (!caption.unconditional) {
-    const y = attend(x);
-    tap?.('cross_attn', beforeEpilogue(y));
-    return y;
+  if (unconditional) {
+    const count = k.dim(0);
+    const { normed, shifted } = normFirst(graph, x, { count, vector: unconditional, ...norm });
+    return concatRows(graph, [attend(normed, sliceRows(graph, x, 0, count)), shifted]);
   }
-  const y = attend(sliceRows(graph, x, 0, conditional));
-  const rest = add(graph, sliceRows(graph, x, conditional, x.dim(0)), caption.unconditional);
-  return concatRows(graph, [y, rest]);
+  const h = layerNorm(graph, x, norm);
+  const y = attend(h, x);
+  tap?.('norm2', h);
+  tap?.('cross_attn', beforeEpilogue(y));
+  return y;
 }
 
 /** Applies block `w` to x; taps its modules' outputs. */
@@ -165,20 +161,23 @@ export function ditBlock(
 
   return graph.scope('mlp', () => {
     if (tap) tap('norm3', layerNorm(graph, x, { weight: w('norm3.weight'), eps }));
-    const h = layerNorm(graph, x, {
+    const norm = {
       weight: w('norm3.weight'),
       shift: m.shiftMlp,
       scale: m.scaleMlp,
       ...optionalRows(rows),
       eps,
-    });
+    };
     const out = { residual: x, gate: m.gateMlp, ...optionalGateRows(rows) };
     if (layout.kind === 'moe') {
-      const weights = { gate: w('mlp.gate.weight'), w1: w('mlp.w1'), w2: w('mlp.w2') };
-      const y = moe(graph, h, weights, { capacity: settings.capacity, ...out });
+      const router = { weight: w('mlp.gate.weight'), softmax: true };
+      const { y: h, projected: probs } = projectNorm(graph, x, norm, router);
+      const weights = { w1: w('mlp.w1'), w2: w('mlp.w2') };
+      const y = moe(graph, h, probs, weights, { capacity: settings.capacity, ...out });
       tap?.('mlp', beforeEpilogue(y));
       return y;
     }
+    const h = layerNorm(graph, x, norm);
     const y = linear(graph, gatedHidden(graph, w, h), w('mlp.w3.weight'), out);
     tap?.('mlp', beforeEpilogue(y));
     return y;
