@@ -12,7 +12,7 @@ test('createEngine loads a bundle and frees everything', async () => {
   const model = await engine.load(
     await nodeFolder(resolve(import.meta.dirname, '../public/models/emoji-64')),
   );
-  expect(model.bundle.manifest.name).toBe('emoji-64');
+  expect(model.parts.name).toBe('emoji-64');
   expect(engine.resources.state.bytes('dit')).toBeGreaterThan(3_600_000);
   model.dispose();
   expect(engine.resources.state.bytes()).toBe(0);

@@ -28,7 +28,7 @@ describe('where there is no device', () => {
   test('without WebGPU', async () => {
     for (const secure of [true, false]) {
       const { said, ask } = start(undefined, secure);
-      expect(await ask({ type: 'init', id: 1 })).toMatchObject({
+      expect(await ask({ type: 'init', id: 1, assets: 'http://x/' })).toMatchObject({
         type: 'failed',
         of: 'init',
         error: { code: 'no-device' },
@@ -40,7 +40,10 @@ describe('where there is no device', () => {
   test('without an adapter: said again on every attempt', async () => {
     const { said, ask } = start({ requestAdapter: async () => null } as unknown as GPU);
     for (const id of [1, 2]) {
-      expect(await ask({ type: 'init', id })).toMatchObject({ type: 'failed', error: { code: 'no-device' } });
+      expect(await ask({ type: 'init', id, assets: 'http://x/' })).toMatchObject({
+        type: 'failed',
+        error: { code: 'no-device' },
+      });
     }
     const states = said.flatMap((message) => (message.type === 'state' ? [message.state.name] : []));
     expect(states).toEqual(['starting', 'no-adapter', 'starting', 'no-adapter']);
@@ -51,7 +54,9 @@ describe('where there is no device', () => {
     expect(await ask({ type: 'generate', id: 1, settings })).toMatchObject({ error: { code: 'not-found' } });
     expect(await ask({ type: 'selfCheck', id: 2 })).toMatchObject({ error: { code: 'no-device' } });
     expect(await ask({ type: 'describeDevice', id: 3 })).toMatchObject({ error: { code: 'no-device' } });
-    expect(await ask({ type: 'loadModel', id: 4, base: 'http://x/', weights: 'f16' })).toMatchObject({
+    expect(
+      await ask({ type: 'loadModel', id: 4, source: { kind: 'bundle', base: 'http://x/' }, weights: 'f16' }),
+    ).toMatchObject({
       type: 'failed',
     });
     expect(await ask({ type: 'cancel', id: 5, job: 1 })).toMatchObject({ type: 'done', value: null });

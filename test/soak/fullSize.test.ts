@@ -3,11 +3,11 @@
  * the bytes planned are the bytes then created. Takes 10 GB of disk and 3 GB of memory for the device.
  */
 import { expect, it } from 'vitest';
-import { openTensorFile } from '../../src/formats/openTensorFile';
-import { inferDitConfig, recognise } from '../../src/models/recognise';
 import type { WeightStorage } from '../../src/protocol/generate';
 import { DitSession } from '../../src/sessions/ditSession';
+import { identify } from '../../src/sessions/identify';
 import { ownBytes, planDit } from '../../src/sessions/memoryPlan';
+import type { SourceFolder } from '../../src/sources/byteSource';
 import { nodeFile } from '../../src/sources/node';
 import { testGpu, useTestGpu } from '../helpers/device';
 import { describeFixtures } from '../helpers/fixtures';
@@ -29,15 +29,17 @@ describeFixtures('MicroDiT_XL_2 at full size', () => {
     const resources = await testGpu();
     const watch = new PeakWatch();
     const lengths: number[] = [];
+    const source = watched(await nodeFile(pathOf(name)), lengths, watch);
+    const folder: SourceFolder = { name: 'drop', list: async () => [name], open: async () => source };
     const began = performance.now();
-    const file = await openTensorFile(watched(await nodeFile(pathOf(name)), lengths, watch));
-    const { kind, prefix } = recognise(file.tensors);
-    const inferred = inferDitConfig(file.tensors, prefix);
+    const [item] = await identify(folder);
     const recognisedMs = performance.now() - began;
-    expect([kind, inferred?.arch]).toEqual(['dit', 'MicroDiT_XL_2']);
+    const dit = item!.parts[0]!.content!;
+    if (dit.role !== 'dit') throw new Error(`${name} is ${dit.role}`);
+    expect(item!.parts[0]!.facts.words).toContain('MicroDiT_XL_2');
     expect(recognisedMs).toBeLessThan(1000);
 
-    const { config } = inferred!;
+    const { config, file, prefix } = dit;
     const session = await DitSession.load(resources, config, file, { storage, prefix });
     const loadedMs = performance.now() - began - recognisedMs;
     const growth = watch.end();

@@ -1,6 +1,6 @@
 /** What full-size checks measure: bytes held by the process, lengths of reads, and a full-size checkpoint to read. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
@@ -45,22 +45,29 @@ export function watched(source: ByteSource, lengths: number[], watch?: PeakWatch
   };
 }
 
-/** Writes full-size checkpoints into a folder of their own for a suite; gives the function that names one. */
+/**
+ * Writes full-size checkpoints into a folder of their own for a suite; gives the function that names one. With
+ * TABDIT_FULL_SIZE they are written into that folder and stay there for the next run.
+ */
 export function fullSizeFiles(files: Readonly<Record<string, readonly string[]>>): (name: string) => string {
+  const kept = process.env['TABDIT_FULL_SIZE'];
   let folder = '';
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'tabdit-'));
+    folder = kept ?? mkdtempSync(join(tmpdir(), 'tabdit-'));
     const needed = 5e9 * Object.keys(files).length;
     const { bavail, bsize } = statfsSync(folder);
     if (bavail * bsize < needed) {
       throw new Error(`${folder}: ${needed} bytes must be free: ${bavail * bsize} bytes are`);
     }
     for (const [name, args] of Object.entries(files)) {
+      if (existsSync(join(folder, name))) continue;
       execFileSync(process.execPath, [fixturePath('big/make.mjs'), join(folder, name), ...args], {
         stdio: 'ignore',
       });
     }
   }, 1_800_000);
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => {
+    if (kept === undefined) rmSync(folder, { recursive: true, force: true });
+  });
   return (name) => join(folder, name);
 }
