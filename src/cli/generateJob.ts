@@ -134,7 +134,7 @@ function readOptions(args: Arguments): Given {
     count: args.whole('count', 1),
     size: args.whole('size', 1),
     rng: args.choice('rng', ['cuda', 'cpu']) ?? 'cuda',
-    weights: args.choice('weights', ['f32', 'f16']) ?? 'f16',
+    weights: args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f16',
     out: args.text('out'),
     latentsOut: args.text('latents-out'),
     traceOut: args.text('trace-out'),

@@ -72,7 +72,7 @@ export class StateStore {
     return this.#groups.get(group)?.names ?? [];
   }
 
-  /** Writes raw words (f16 packed two in a word), `byteOffset` bytes into the tensor. */
+  /** Writes raw words (f16 packed two in a word, i8 four), `byteOffset` bytes into the tensor. */
   write(name: string, data: Float32Array | Uint32Array | Int32Array, byteOffset = 0): void {
     const place = this.place(name);
     if (byteOffset % 4 !== 0 || byteOffset + data.byteLength > place.bytes) {

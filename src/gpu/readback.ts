@@ -30,7 +30,7 @@ export async function readBuffer(
   }
 }
 
-/** A whole state tensor, as bytes (f16 packed). */
+/** A whole state tensor, as bytes (f16 and i8 packed). */
 export async function readState(store: StateStore, name: string): Promise<ArrayBuffer> {
   const { buffer, offset, bytes } = store.place(name);
   return readBuffer(store.device, buffer, offset, bytes);

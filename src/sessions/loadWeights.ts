@@ -31,8 +31,8 @@ function storedDType({ shape, use = 'product' }: ParameterSpec, storage: WeightS
     case 'rows':
       return 'f16';
     case 'router':
-      // which experts take a token is a choice, not a sum: a rounding error may change a token altogether, and [E, d]
-      // values are next to nothing beside the experts'
+      // which experts take a token is a choice, not a sum: a rounding error may change a token altogether. On the demo
+      // the router's 1024 values alone would cost as much exactness (0.6 % of F) as all 266240 of self-attention
       return 'f32';
   }
 }

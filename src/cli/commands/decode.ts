@@ -30,7 +30,7 @@ export const decode: Command = {
     if (out === undefined && rawOut === undefined) {
       throw new UsageError('decode: --out or --raw-out must be given: there is neither');
     }
-    const storage = args.choice('weights', ['f32', 'f16']) ?? 'f32';
+    const storage = args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f32';
     const part = await findVae(args.text('vae'));
     const { shape, data } = await readFloats(await openTensors(path), args.text('tensor') ?? 'latents');
     checkShape(`${path}: latents`, shape, ['N', part.config.latent_channels, 'h', 'w']);

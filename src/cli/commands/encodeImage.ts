@@ -38,7 +38,7 @@ export const encodeImage: Command = {
         `encode-image: pictures or --in must be given, not both: ${args.words.length} pictures${path === undefined ? '' : ` and ${path}`}`,
       );
     }
-    const storage = args.choice('weights', ['f32', 'f16']) ?? 'f32';
+    const storage = args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f32';
     const part = await findVae(args.text('vae'));
     const image = await readImage(args, part.config);
     const [samples, , height, width] = image.shape as readonly [number, number, number, number];

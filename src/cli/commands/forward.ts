@@ -38,7 +38,7 @@ export const forward: Command = {
     const path = args.need('in');
     const cfg = args.number('cfg') ?? 1;
     const ratio = args.number('mask-ratio', { least: 0, most: 0.999999 }) ?? 0;
-    const storage = args.choice('weights', ['f32', 'f16']) ?? 'f32';
+    const storage = args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f32';
     const part = await findDit(args.text('model'), args.text('config'));
     const inputs = await readInputs(await openTensors(path), part.config, ratio);
 
