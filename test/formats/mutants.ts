@@ -1,4 +1,4 @@
-/** Damaged copies of torch files: every one must be read or refused with an error of this program, soon. */
+/** Damaged copies of weight files: every one must be read or refused with an error of this program, soon. */
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { TabditError } from '../../src/core/errors';
@@ -6,6 +6,7 @@ import { openTensorFile } from '../../src/formats/openTensorFile';
 import { streamTensor } from '../../src/formats/tensorFile';
 import { readMember } from '../../src/formats/torch/members';
 import { readZip } from '../../src/formats/torch/zip';
+import { identify } from '../../src/sessions/identify';
 import type { ByteSource } from '../../src/sources/byteSource';
 import { memorySource } from '../../src/sources/memory';
 import { fixturePath } from '../helpers/fixtures';
@@ -80,9 +81,12 @@ async function readAll(from: number, to: number, sourceOf: (i: number) => ByteSo
         if (read !== entry.bytes) outcome.problems.push(`${source.name}: ${entry.name} has ${read} bytes`);
       }
       outcome.read++;
+      if (i % 10 === 0) await recogniseAlone(source, outcome.problems);
     } catch (error) {
-      if (error instanceof TabditError) outcome.refused++;
-      else {
+      if (error instanceof TabditError) {
+        outcome.refused++;
+        if (i % 10 === 0) await recogniseAlone(source, outcome.problems);
+      } else {
         const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
         outcome.problems.push(`${source.name}: ${text}`);
       }
@@ -90,4 +94,16 @@ async function readAll(from: number, to: number, sourceOf: (i: number) => ByteSo
     outcome.slowest = Math.max(outcome.slowest, performance.now() - started);
   }
   return outcome;
+}
+
+/** The library says what a file is, whatever it is: it never throws. */
+async function recogniseAlone(source: ByteSource, problems: string[]): Promise<void> {
+  try {
+    const items = await identify({ name: 'drop', list: async () => ['file'], open: async () => source });
+    if (items.length !== 1) problems.push(`${source.name}: recognised as ${items.length} items`);
+  } catch (error) {
+    problems.push(
+      `${source.name}: recognising throws ${error instanceof Error ? error.stack : String(error)}`,
+    );
+  }
 }
