@@ -8,7 +8,10 @@ import { encode } from '../../src/models/vae/encoder';
 import { klDecoderParameters, klEncoderParameters, klParameters } from '../../src/models/vae/parameters';
 import { posteriorOf, samplePosterior } from '../../src/models/vae/posterior';
 import type { KlConfig } from '../../src/protocol/schemas';
+import type { VaeModel } from '../../src/protocol/vae';
 import { groupWeights } from '../../src/sessions/loadWeights';
+import { planVae, planVaeRun, vaeWords, type VaeRunPlan } from '../../src/sessions/vaePlan';
+import { largestBinding } from '../helpers/vaeModels';
 
 const released = {
   in_channels: 3,
@@ -35,8 +38,17 @@ const ostris: KlConfig = {
 /** A device with room for the largest activation of the SDXL decoder at 512 px, 256 MiB. */
 const roomy: DeviceProfile = {
   ...plainProfile,
-  limits: { ...defaultLimits, maxStorageBufferBindingSize: 2 ** 29, maxBufferSize: 2 ** 30 },
+  limits: { ...defaultLimits, maxStorageBufferBindingSize: 2 ** 29, maxBufferSize: 2 ** 31 },
 };
+
+function thrown(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'nothing was thrown';
+}
 
 function planOf(
   config: KlConfig,
@@ -106,6 +118,80 @@ describe('autoencoder plans', () => {
       'decoder/up_blocks.2/upsamplers.0/conv/conv2d: a binding may hold at most 134217728 bytes on this device: 268435456 bytes',
     );
     expect(Math.abs(planOf(sdxl, 'decode', 64, roomy).macs / 1e9 - 1257.3)).toBeLessThan(0.06);
+  });
+
+  // MB of scratch, inputs and outputs under default limits: in as few bands as they allow, and at least
+  const sdxlModel: VaeModel = { kind: 'kl', config: sdxl };
+  const ostrisModel: VaeModel = { kind: 'kl', config: ostris };
+  const tiny: VaeModel = { kind: 'taesd', config: { latent_channels: 4 } };
+  const memory: [
+    name: string,
+    model: VaeModel,
+    direction: 'encode' | 'decode',
+    size: number,
+    bands: number,
+    most: number,
+    least: number,
+  ][] = [
+    ['SDXL', sdxlModel, 'decode', 32, 1, 169, 73],
+    ['SDXL', sdxlModel, 'decode', 64, 4, 407, 281],
+    ['SDXL', sdxlModel, 'encode', 64, 1, 406, 290],
+    ['Ostris', ostrisModel, 'decode', 32, 1, 102, 70],
+    ['Ostris', ostrisModel, 'decode', 64, 1, 406, 277],
+    ['Ostris', ostrisModel, 'encode', 64, 1, 406, 290],
+    ['TAESD', tiny, 'decode', 64, 1, 205, 96],
+    ['TAESD', tiny, 'decode', 128, 4, 539, 357],
+  ];
+  for (const [name, model, direction, size, bands, most, least] of memory) {
+    test(`${name}: ${direction} at ${8 * size} px takes ${most} MB under default limits, ${least} MB at least`, () => {
+      const place = { direction, samples: 1, height: size, width: size };
+      const request = { ...place, storage: 'f16', profile: plainProfile } as const;
+      const bytesOf = ({ plan }: VaeRunPlan): number =>
+        plan.memory.scratch + plan.memory.io + plan.memory.uniforms;
+      const first = planVaeRun(model, { ...request, budget: Infinity });
+      expect([first.samples, first.bands, Math.round(bytesOf(first) / 1e6)]).toEqual([1, bands, most]);
+      expect(largestBinding(first.plan)).toBeLessThanOrEqual(defaultLimits.maxStorageBufferBindingSize);
+
+      const work = `${direction === 'decode' ? 'decoding' : 'encoding'} ${8 * size} x ${8 * size} pixels`;
+      const refusal = thrown(() => planVaeRun(model, { ...request, budget: 1000 }));
+      const amount = /^(.*) must fit 1000 bytes of memory beside its weights: it takes at least (\d+) bytes$/;
+      const [, what, bytes] = amount.exec(refusal) ?? [refusal];
+      expect(what).toBe(`${vaeWords(model)}: ${work}`);
+      expect(Math.round(Number(bytes) / 1e6)).toBe(least);
+      const smallest = planVaeRun(model, { ...request, budget: Number(bytes) });
+      expect(bytesOf(smallest)).toBe(Number(bytes));
+      expect(smallest.bands).toBeGreaterThan(bands);
+      // the same work; only of TAESD's blocks, inner rows between bands are made twice
+      const whole = planVaeRun(model, { ...request, profile: roomy, budget: Infinity });
+      expect(whole.bands).toBe(1);
+      if (model.kind === 'kl') expect(smallest.plan.macs).toBe(whole.plan.macs);
+      else expect(smallest.plan.macs / whole.plan.macs).toBeLessThan(1.1);
+    });
+  }
+
+  test('more pictures than fit at once are made one at a time, before bands', () => {
+    const request = {
+      half: 'decoder',
+      height: 32,
+      width: 32,
+      storage: 'f16',
+      profile: plainProfile,
+    } as const;
+    const one = planVae(sdxlModel, { ...request, samples: 1, budget: Infinity });
+    const four = planVae(sdxlModel, { ...request, samples: 4, budget: Infinity });
+    const inTurn = planVae(sdxlModel, { ...request, samples: 4, budget: one.scratch + one.io });
+    expect([one.samples, four.samples, inTurn.samples, inTurn.bands]).toEqual([1, 1, 1, 1]);
+    expect(inTurn).toEqual({ ...one, macs: 4 * one.macs, dispatches: 4 * one.dispatches });
+    const small = planVae(sdxlModel, { ...request, height: 8, width: 8, samples: 4, budget: Infinity });
+    expect([small.samples, small.bands]).toEqual([4, 1]);
+  });
+
+  test('limits that not even bands meet are named', () => {
+    const profile = { ...plainProfile, limits: { ...defaultLimits, maxStorageBufferBindingSize: 2 ** 20 } };
+    const request = { direction: 'decode', samples: 1, height: 64, width: 64 } as const;
+    expect(() => planVaeRun(tiny, { ...request, storage: 'f16', profile, budget: Infinity })).toThrow(
+      "TAESD with 4 latent channels: decoding 512 x 512 pixels must fit the device's limits: ",
+    );
   });
 
   test('shapes that do not fit are named', () => {
