@@ -7,12 +7,15 @@
  *   y  [b, M, N]
  *
  * Epilogue, in this order; every part is optional and structural:
- *   v = acc * scale * wScale[b, n] + bias[n];  pre = v;  v = act(v);  v = silu(s[m, n]) * v;
+ *   v = acc * scale * wScale[b, n] + bias[n];  pre = v;  v = act(v);  v = silu(s) * v, s = scale * A V vScale;
  *   v = residual[m mod residualRows, n] + gate[rows[m / tokens], n] * v;  y = v, or y += v when `accumulate`
  *
  * Workgroups of 8 x 8 threads make tiles of 8 rm x 8 rn outputs; each thread rm x rn of them in registers. Both
  * operands are staged in workgroup memory with K outermost, four M (or N) values to a vec4, so the inner loop reads
  * vec4s and the ragged edges are zero. Sums run over K in order: results do not depend on the tile's neighbours.
+ *
+ * With a silu gate a second matrix V of W's shape is multiplied in the same pass over A: of a tile's columns four are W's,
+ * the next four V's for the same outputs, and so on, so that a thread has both when it comes to the epilogue.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { activationText, type Activation } from './lib/activations';
@@ -38,29 +41,32 @@ export interface LinearVariant {
   readonly residual: boolean;
   readonly gate: boolean;
   readonly gateRows: boolean;
+  /** There is a V, stored as W is; tiles then have 8 columns a thread, 4 of each matrix. */
   readonly siluGate: boolean;
   readonly savePre: boolean;
+  /** The product with V is wanted too. */
+  readonly saveGate: boolean;
   readonly accumulate: boolean;
 }
 
-/** Stages a 4 x 4 block whose rows are contiguous along K: transposed on the way. */
+/** Stages a 4 x 4 block whose rows are contiguous along K: transposed on the way. `slot` is its vec4 in the tile's rows. */
 function stageTransposed(tile: string, width: number, read: string): string {
   return `
       let r0 = ${read.replaceAll('ROW', '0u')};
       let r1 = ${read.replaceAll('ROW', '1u')};
       let r2 = ${read.replaceAll('ROW', '2u')};
       let r3 = ${read.replaceAll('ROW', '3u')};
-      ${tile}[bk * ${width}u + bm / 4u] = vec4<f32>(r0.x, r1.x, r2.x, r3.x);
-      ${tile}[(bk + 1u) * ${width}u + bm / 4u] = vec4<f32>(r0.y, r1.y, r2.y, r3.y);
-      ${tile}[(bk + 2u) * ${width}u + bm / 4u] = vec4<f32>(r0.z, r1.z, r2.z, r3.z);
-      ${tile}[(bk + 3u) * ${width}u + bm / 4u] = vec4<f32>(r0.w, r1.w, r2.w, r3.w);`;
+      ${tile}[bk * ${width}u + slot] = vec4<f32>(r0.x, r1.x, r2.x, r3.x);
+      ${tile}[(bk + 1u) * ${width}u + slot] = vec4<f32>(r0.y, r1.y, r2.y, r3.y);
+      ${tile}[(bk + 2u) * ${width}u + slot] = vec4<f32>(r0.z, r1.z, r2.z, r3.z);
+      ${tile}[(bk + 3u) * ${width}u + slot] = vec4<f32>(r0.w, r1.w, r2.w, r3.w);`;
 }
 
 /** Stages a 4 x 4 block whose rows are contiguous along M or N: as it is. */
 function stageDirect(tile: string, width: number, read: string): string {
   return unroll(
     4,
-    (row) => `      ${tile}[(bk + ${row}u) * ${width}u + bm / 4u] = ${read.replaceAll('ROW', `${row}u`)};`,
+    (row) => `      ${tile}[(bk + ${row}u) * ${width}u + slot] = ${read.replaceAll('ROW', `${row}u`)};`,
   );
 }
 
@@ -83,10 +89,16 @@ ${guardedLoad('residual', v.wideY)}
 ${guardedLoad('gate', v.wideY)}
 #endif
 #if ${v.siluGate}
-${guardedLoad('silu', v.wideY)}
+${guardedLoad('v', v.wideW)}
+#endif
+#if ${v.siluGate && v.wScale}
+${guardedLoad('vScale', v.wideY)}
 #endif
 #if ${v.savePre}
 ${guardedStore('pre', v.wideY)}
+#endif
+#if ${v.saveGate}
+${guardedStore('gatePre', v.wideY)}
 #endif
 #if ${v.accumulate}
 ${guardedLoad('y', v.wideY)}
@@ -101,8 +113,18 @@ fn stripW(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> 
   if (row >= rows || column >= width) { return vec4<f32>(0.0); }
   return readW(base + row * width + column, width - column);
 }
+#if ${v.siluGate}
+fn stripV(base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> {
+  if (row >= rows || column >= width) { return vec4<f32>(0.0); }
+  return readV(base + row * width + column, width - column);
+}
+fn stripOf(second: bool, base: u32, row: u32, rows: u32, column: u32, width: u32) -> vec4<f32> {
+  if (second) { return stripV(base, row, rows, column, width); }
+  return stripW(base, row, rows, column, width);
+}
+#endif
 
-fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
+fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>${v.siluGate ? ', gateSum: vec4<f32>' : ''}) {
   if (row >= u.m || column >= u.n) { return; }
   let left = ${v.rn === 1 ? '1u' : 'u.n - column'};
   let at = (batch * u.m + row) * u.n + column;
@@ -118,7 +140,13 @@ fn finish(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
 #endif
   value = activate4(value);
 #if ${v.siluGate}
-  let s = readSilu(at, left);
+  var s = gateSum * u.scale;
+#if ${v.wScale}
+  s *= readVScale(batch * u.n + column, left);
+#endif
+#if ${v.saveGate}
+  writeGatePre(at, left, s);
+#endif
   value *= s / (1.0 + exp(-clamp(s, vec4<f32>(-80.0), vec4<f32>(80.0))));
 #endif
 #if ${v.gate}
@@ -146,13 +174,17 @@ export function linearShader(v: LinearVariant, header: string): string {
   const aWidth = tm / 4;
   const wWidth = tn / 4;
   const kBlocks = v.tk / 4;
+  // with a V half of the tile's columns are W's
+  const matrices = v.siluGate ? 2 : 1;
+  const wBlocks = wWidth * kBlocks;
+  const strip = v.siluGate ? 'stripOf(second, wBase, ' : 'stripW(wBase, ';
   const stageA = v.transA
     ? stageDirect('aTile', aWidth, 'stripA(xBase, k0 + bk + ROW, u.k, row0 + bm, u.m)')
     : stageTransposed('aTile', aWidth, 'stripA(xBase, row0 + bm + ROW, u.m, k0 + bk, u.k)');
   const stageW =
     v.layout === 'kn'
-      ? stageDirect('wTile', wWidth, 'stripW(wBase, k0 + bk + ROW, u.k, col0 + bm, u.n)')
-      : stageTransposed('wTile', wWidth, 'stripW(wBase, col0 + bm + ROW, u.n, k0 + bk, u.k)');
+      ? stageDirect('wTile', wWidth, `${strip}k0 + bk + ROW, u.k, col0 + bm, u.n)`)
+      : stageTransposed('wTile', wWidth, `${strip}col0 + bm + ROW, u.n, k0 + bk, u.k)`);
   const columns = v.rn / 4;
   const aRead =
     v.rm === 1
@@ -167,10 +199,11 @@ export function linearShader(v: LinearVariant, header: string): string {
     const r = Math.floor(i / columns);
     return `    acc${r}_${i % columns} += ${lane(r)} * w${i % columns};`;
   });
-  const finish = unroll(v.rm * columns, (i) => {
-    const r = Math.floor(i / columns);
-    const j = i % columns;
-    return `  finish(wid.z, row0 + lid.y * ${v.rm}u + ${r}u, col0 + lid.x * ${v.rn}u + ${j * 4}u, acc${r}_${j});`;
+  const finish = unroll((v.rm * columns) / matrices, (i) => {
+    const r = Math.floor((i * matrices) / columns);
+    const j = i % (columns / matrices);
+    const sums = v.siluGate ? `acc${r}_0, acc${r}_1` : `acc${r}_${j}`;
+    return `  finish(wid.z, row0 + lid.y * ${v.rm}u + ${r}u, col0 + lid.x * ${v.rn / matrices}u + ${j * 4}u, ${sums});`;
   });
   return wgsl`${header}
 ${commonText(v)}
@@ -185,7 +218,7 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row0 = wid.y * ${tm}u;
-  let col0 = wid.x * ${tn}u;
+  let col0 = wid.x * ${tn / matrices}u;
   let xBase = wid.z * u.m * u.k;
   let wBase = wid.z * u.wBatch;
 ${unroll(v.rm * columns, (i) => `  var acc${Math.floor(i / columns)}_${i % columns} = vec4<f32>(0.0);`)}
@@ -198,15 +231,28 @@ ${unroll(v.rm * columns, (i) => `  var acc${Math.floor(i / columns)}_${i % colum
       let bm = (block / ${kBlocks}u) * 4u;
       let bk = (block % ${kBlocks}u) * 4u;
 #endif
+      let slot = bm / 4u;
 ${stageA}
     }
-    for (var block = thread; block < ${wWidth * kBlocks}u; block += threads) {
-#if ${v.layout === 'kn'}
-      let bm = (block % ${wWidth}u) * 4u;
-      let bk = (block / ${wWidth}u) * 4u;
+    for (var block = thread; block < ${wBlocks}u; block += threads) {
+#if ${v.siluGate}
+      // first all of W, then all of V: neighbouring threads read the same matrix
+      let second = block >= ${wBlocks / 2}u;
+      let part = block % ${wBlocks / 2}u;
 #else
-      let bm = (block / ${kBlocks}u) * 4u;
-      let bk = (block % ${kBlocks}u) * 4u;
+      let part = block;
+#endif
+#if ${v.layout === 'kn'}
+      let bm = (part % ${wWidth / matrices}u) * 4u;
+      let bk = (part / ${wWidth / matrices}u) * 4u;
+#else
+      let bm = (part / ${kBlocks}u) * 4u;
+      let bk = (part % ${kBlocks}u) * 4u;
+#endif
+#if ${v.siluGate}
+      let slot = bm / 2u + u32(second);
+#else
+      let slot = bm / 4u;
 #endif
 ${stageW}
     }
@@ -239,17 +285,19 @@ export function directLinearShader(v: LinearVariant, header: string): string {
         (i) => `    let a${i} = stripA(xBase, k0 + ${i % 4}u, u.k, row0 + ${Math.floor(i / 4) * 4}u, u.m);`,
       )
     : unroll(rm, (i) => `    let a${i} = stripA(xBase, ${edge('row0', i)}, u.m, k0, u.k);`);
-  const wRows =
-    v.layout === 'kn'
-      ? unroll(4, (i) => `    let w${i} = stripW(wBase, k0 + ${i}u, u.k, col0, u.n);`)
-      : unroll(4, (i) => `    let w${i} = stripW(wBase, ${edge('col0', i)}, u.n, k0, u.k);`);
+  const rowsOf = (name: 'w' | 'v'): string => {
+    const strip = name === 'w' ? 'stripW' : 'stripV';
+    return v.layout === 'kn'
+      ? unroll(4, (i) => `    let ${name}${i} = ${strip}(wBase, k0 + ${i}u, u.k, col0, u.n);`)
+      : unroll(4, (i) => `    let ${name}${i} = ${strip}(wBase, ${edge('col0', i)}, u.n, k0, u.k);`);
+  };
   // value of A at (row r, k i), and the products of one row with the four columns
   const a = (r: number, i: number): string =>
     v.transA ? `a${Math.floor(r / 4) * 4 + i}.${lanes.charAt(r % 4)}` : `a${r}.${lanes.charAt(i)}`;
-  const row = (r: number): string => {
-    if (v.layout === 'kn') return [0, 1, 2, 3].map((i) => `${a(r, i)} * w${i}`).join(' + ');
+  const row = (r: number, name: 'w' | 'v'): string => {
+    if (v.layout === 'kn') return [0, 1, 2, 3].map((i) => `${a(r, i)} * ${name}${i}`).join(' + ');
     const vector = v.transA ? `vec4<f32>(${[0, 1, 2, 3].map((i) => a(r, i)).join(', ')})` : `a${r}`;
-    return `vec4<f32>(${[0, 1, 2, 3].map((c) => `dot(${vector}, w${c})`).join(', ')})`;
+    return `vec4<f32>(${[0, 1, 2, 3].map((c) => `dot(${vector}, ${name}${c})`).join(', ')})`;
   };
   return wgsl`${header}
 ${commonText(v)}
@@ -261,12 +309,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(global_invocation_id) id
   let xBase = wid.z * u.m * u.k;
   let wBase = wid.z * u.wBatch;
   var acc = array<vec4<f32>, ${rm}>();
+#if ${v.siluGate}
+  var gates = array<vec4<f32>, ${rm}>();
+#endif
   for (var k0 = 0u; k0 < u.k; k0 += 4u) {
 ${aRows}
-${wRows}
-${unroll(rm, (r) => `    acc[${r}] += ${row(r)};`)}
+${rowsOf('w')}
+${unroll(rm, (r) => `    acc[${r}] += ${row(r, 'w')};`)}
+#if ${v.siluGate}
+${rowsOf('v')}
+${unroll(rm, (r) => `    gates[${r}] += ${row(r, 'v')};`)}
+#endif
   }
-  for (var r = 0u; r < ${rm}u; r++) { finish(wid.z, row0 + r, col0, acc[r]); }
+  for (var r = 0u; r < ${rm}u; r++) { finish(wid.z, row0 + r, col0, acc[r]${v.siluGate ? ', gates[r]' : ''}); }
 }
 `;
 }
@@ -281,6 +336,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(global_invocation_id) id
   let xBase = wid.z * u.m * u.k;
   let wBase = wid.z * u.wBatch;
   var sum = 0.0;
+  var gateSum = 0.0;
   for (var k = 0u; k < u.k; k++) {
 #if ${v.transA}
     let a = loadX(xBase + k * u.m + id.y);
@@ -288,12 +344,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(global_invocation_id) id
     let a = loadX(xBase + id.y * u.k + k);
 #endif
 #if ${v.layout === 'nk'}
-    sum += a * loadW(wBase + id.x * u.k + k);
+    let at = wBase + id.x * u.k + k;
 #else
-    sum += a * loadW(wBase + k * u.n + id.x);
+    let at = wBase + k * u.n + id.x;
+#endif
+    sum += a * loadW(at);
+#if ${v.siluGate}
+    gateSum += a * loadV(at);
 #endif
   }
-  finish(wid.z, id.y, id.x, vec4<f32>(sum, 0.0, 0.0, 0.0));
+  finish(wid.z, id.y, id.x, vec4<f32>(sum, 0.0, 0.0, 0.0)${v.siluGate ? ', vec4<f32>(gateSum, 0.0, 0.0, 0.0)' : ''});
 }
 `;
 }

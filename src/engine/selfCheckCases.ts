@@ -326,6 +326,14 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
   })),
   {
     stem: 'linear',
+    what: '[9, 16] x [20, 16] twice, silu of one times the other',
+    inputs: { x: f(9, 16), w: f(20, 16), v: f(20, 16) },
+    build: (g, t) => ({ y: linear(g, t['x']!, t['w']!, { siluGate: t['v']! }) }),
+    wrt: ['x', 'w', 'v'],
+    tolerance: 1e-5,
+  },
+  {
+    stem: 'linear',
     what: '3 experts, [10, 8] x [8, 12], exact gelu',
     inputs: { x: f(3, 10, 8), w: f(3, 8, 12) },
     build: (g, t) => ({ y: linear(g, t['x']!, t['w']!, { layout: 'kn', batched: true, act: 'gelu_erf' }) }),

@@ -11,6 +11,7 @@ import {
   type LinearVariant,
 } from '../../shaders/linear.wgsl';
 import { InternalError, ShapeError } from '../core/errors';
+import { sameShape } from '../core/shape';
 import type { Graph } from '../graph/graph';
 import {
   accumulated,
@@ -23,6 +24,7 @@ import {
 } from '../graph/op';
 import type { Tensor } from '../graph/tensor';
 import { activationBackward } from './activation';
+import { add } from './add';
 import { columnSum } from './columnSum';
 import { gatedSiluBackward } from './gatedSilu';
 import { canVector, emit, f32, type Operand } from './kernel';
@@ -64,7 +66,7 @@ export interface LinearOptions {
   readonly gate?: Tensor;
   /** u32 [B]: row of `gate` for each sample; without it the sample's own number. */
   readonly gateRows?: Tensor;
-  /** [M, N]: silu of it multiplies the product (gated MLP). */
+  /** Stored as w is: silu of the product with it multiplies the product with w (gated MLP). */
   readonly siluGate?: Tensor;
   /** State tensor of y's shape: y is added to it in place. */
   readonly accumulate?: Tensor;
@@ -85,7 +87,8 @@ export function linearInputs(attrs: LinearAttrs): string[] {
   if (attrs.residual) names.push('residual');
   if (attrs.gate) names.push('gate');
   if (attrs.gateRows) names.push('rows');
-  if (attrs.siluGate) names.push('silu');
+  if (attrs.siluGate) names.push('v');
+  if (attrs.siluGate && attrs.wScale) names.push('vScale');
   if (attrs.accumulate) names.push('y');
   return names;
 }
@@ -140,8 +143,7 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
     if (gate.width !== n || m % samples !== 0)
       wrong('gate', 'has rows of N elements, one for each sample of M');
   }
-  const silu = inputs.get('silu');
-  if (silu && silu.elements !== batch * m * n) wrong('silu', 'has the shape of y');
+  checkSiluGate(inputs, attrs);
   const sum = inputs.get('y');
   if (sum && sum.elements !== batch * m * n) wrong('y', 'has as many elements as the product');
   if (batch > 1 && (attrs.gate || attrs.residual)) {
@@ -149,6 +151,24 @@ function checkExtras(inputs: Map<string, Tensor>, { batch, m, n }: Sizes, attrs:
   }
   if (attrs.act !== 'none' && (attrs.gate || attrs.siluGate)) {
     throw new ShapeError(`linear: an activation goes with neither gate nor silu gate: ${attrs.act}`);
+  }
+}
+
+function checkSiluGate(inputs: Map<string, Tensor>, attrs: LinearAttrs): void {
+  const [w, v] = [inputs.get('w')!, inputs.get('v')];
+  if (!v) return;
+  const vScale = inputs.get('vScale');
+  if (
+    !sameShape(v.shape, w.shape) ||
+    v.dtype !== w.dtype ||
+    vScale?.elements !== inputs.get('wScale')?.elements
+  ) {
+    throw new ShapeError(`linear: the silu gate is stored as w is: ${v.describe()}, w ${w.describe()}`);
+  }
+  if (attrs.gate || attrs.accumulate) {
+    throw new ShapeError(
+      `linear: a silu gate goes with neither gate nor accumulation: ${attrs.gate ? 'gate' : 'accumulate'} is given`,
+    );
   }
 }
 
@@ -184,13 +204,20 @@ function chooseTile(
   const { gemmTile } = ctx.profile;
   if (gemmTile === 'naive') return { rm: 1, rn: 1, tk: 0 };
   if (gemmTile === 'direct') return { rm: m >= 32 ? 8 : m >= 4 || ctx.attrs.transA ? 4 : 1, rn: 4, tk: 0 };
-  if (m <= 8) return { rm: 1, rn: 4, tk: 32 };
-  const large = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
-  return gemmTile === 'large' && large >= 64 ? { rm: 8, rn: 8, tk: 16 } : { rm: 4, rn: 4, tk: 32 };
+  const { siluGate } = ctx.attrs;
+  if (m <= 8) return { rm: 1, rn: siluGate ? 8 : 4, tk: 32 };
+  const large = Math.ceil(m / 64) * Math.ceil(n / (siluGate ? 32 : 64)) * batch;
+  if (gemmTile === 'large' && large >= 64) return { rm: 8, rn: 8, tk: 16 };
+  return { rm: 4, rn: siluGate ? 8 : 4, tk: 32 };
 }
 
 /** Inputs that the epilogue reads as it writes y: four neighbouring columns at a time. */
-const epilogueRows = ['wScale', 'bias', 'residual', 'gate', 'silu'] as const;
+const epilogueRows = ['wScale', 'vScale', 'bias', 'residual', 'gate'] as const;
+
+function productMacs({ inputs, attrs }: GraphNode<LinearAttrs>): number {
+  const { batch, m, n, k } = linearSizes(inputs[0]!, inputs[1]!, attrs);
+  return batch * m * n * k * (attrs.siluGate ? 2 : 1);
+}
 
 function lower(ctx: LowerContext<LinearAttrs>): void {
   const { attrs } = ctx;
@@ -199,17 +226,22 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   const w = inputs.get('w')!;
   const sizes = linearSizes(x, w, attrs);
   const { batch, m, n, k } = sizes;
+  const v = inputs.get('v');
   const y = ctx.outputs[0]!;
-  const savePre = ctx.isUsed(1);
+  // what the backward pass reads
+  const saved = [
+    { name: 'pre', tensor: ctx.outputs[1]!, used: ctx.isUsed(1) },
+    { name: 'gatePre', tensor: ctx.outputs[2]!, used: attrs.siluGate && ctx.isUsed(2) },
+  ].filter(({ used }) => used);
   const extras = epilogueRows.map((name) => inputs.get(name));
   const tile = chooseTile(ctx, sizes);
   const wide = tile.rn > 1;
-  const wideY = wide && canVector(ctx, n, [y, savePre ? ctx.outputs[1] : null, ...extras]);
+  const wideY = wide && canVector(ctx, n, [y, ...saved.map(({ tensor }) => tensor), ...extras]);
   const variant: LinearVariant = {
     transA: attrs.transA,
     layout: attrs.layout,
     wideA: wide && canVector(ctx, attrs.transA ? m : k, [x]),
-    wideW: wide && canVector(ctx, attrs.layout === 'nk' ? k : n, [w]),
+    wideW: wide && canVector(ctx, attrs.layout === 'nk' ? k : n, [w, v]),
     wideY,
     ...tile,
     wScale: attrs.wScale,
@@ -219,13 +251,15 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
     gate: attrs.gate,
     gateRows: attrs.gateRows,
     siluGate: attrs.siluGate,
-    savePre,
+    savePre: saved.some(({ name }) => name === 'pre'),
+    saveGate: saved.some(({ name }) => name === 'gatePre'),
     accumulate: attrs.accumulate,
   };
   const operands: Operand[] = [
     { name: 'x', tensor: x, access: 'read', vector: variant.wideA ? 4 : 1 },
     { name: 'w', tensor: w, access: 'read', vector: variant.wideW ? 4 : 1 },
   ];
+  if (v) operands.push({ name: 'v', tensor: v, access: 'read', vector: variant.wideW ? 4 : 1 });
   for (const name of epilogueRows) {
     const tensor = inputs.get(name);
     if (tensor) operands.push({ name, tensor, access: 'read', vector: wideY ? 4 : 1 });
@@ -233,9 +267,12 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
   const rows = inputs.get('rows');
   if (rows) operands.push({ name: 'rows', tensor: rows, access: 'read' });
   operands.push({ name: 'y', tensor: y, access: 'write', vector: wideY ? 4 : 1 });
-  if (savePre)
-    operands.push({ name: 'pre', tensor: ctx.outputs[1]!, access: 'write', vector: wideY ? 4 : 1 });
+  for (const { name, tensor } of saved) {
+    operands.push({ name, tensor, access: 'write', vector: wideY ? 4 : 1 });
+  }
   const samples = rows?.elements ?? inputs.get('gate')?.rows ?? 1;
+  // outputs of a thread along N; tiles of a gated product hold two matrices
+  const columns = variant.siluGate && tile.tk > 0 ? variant.rn / 2 : variant.rn;
   const shader = tile.rn === 1 ? naiveLinearShader : tile.tk === 0 ? directLinearShader : linearShader;
   emit(ctx, {
     shader: 'linear',
@@ -251,8 +288,8 @@ function lower(ctx: LowerContext<LinearAttrs>): void {
       residualRows: inputs.get('residual')?.rows ?? 1,
       scale: f32(attrs.scale),
     },
-    workgroups: [Math.ceil(n / (variant.rn * 8)), Math.ceil(m / (variant.rm * 8)), batch],
-    macs: batch * m * n * k,
+    workgroups: [Math.ceil(n / (columns * 8)), Math.ceil(m / (variant.rm * 8)), batch],
+    macs: productMacs(ctx.node),
   });
 }
 
@@ -262,7 +299,8 @@ function vjp(ctx: VjpContext<LinearAttrs>): InputGradient[] {
   const names = linearInputs(attrs);
   const inputs = named(ctx);
   if (!dy) return names.map(() => null);
-  if (ctx.grads[1]) throw new InternalError('linear: the saved pre-activation takes no gradient');
+  if (ctx.grads[1] || ctx.grads[2])
+    throw new InternalError('linear: the saved pre-activation takes no gradient');
   if (attrs.accumulate) throw new InternalError('linear: an accumulating product has no derivative');
   const x = inputs.get('x')!;
   const w = inputs.get('w')!;
@@ -270,9 +308,11 @@ function vjp(ctx: VjpContext<LinearAttrs>): InputGradient[] {
     throw new InternalError(`linear: a product with int8 weights has no derivative: w ${w.describe()}`);
   }
   const pre = ctx.outputs[1]!;
+  const v = inputs.get('v');
   const result = new Map<string, InputGradient>();
 
   let dz = dy;
+  let dgate: Tensor | null = null;
   if (attrs.residual) {
     const residual = inputs.get('residual')!;
     if (needs[names.indexOf('residual')]) {
@@ -287,10 +327,9 @@ function vjp(ctx: VjpContext<LinearAttrs>): InputGradient[] {
       result.set('gate', columnSum(graph, dz, { groups: gate.rows, columns: gate.width, times: pre }));
     }
     dz = mulRows(graph, dz, reshape(graph, gate, [gate.rows, gate.width]));
-  } else if (attrs.siluGate) {
-    const { da, db } = gatedSiluBackward(graph, dz, inputs.get('silu')!, pre);
-    dz = db;
-    result.set('silu', da);
+  } else if (v) {
+    const { da, db } = gatedSiluBackward(graph, dz, ctx.outputs[2]!, pre);
+    [dz, dgate] = [db, da];
   } else if (attrs.act !== 'none') {
     dz = activationBackward(graph, dz, pre, attrs.act);
   }
@@ -300,17 +339,24 @@ function vjp(ctx: VjpContext<LinearAttrs>): InputGradient[] {
   const { batched, layout, scale } = attrs;
   if (needs[0]) {
     if (attrs.transA) throw new InternalError('linear: a transposed x has no derivative');
-    result.set('x', linear(graph, dz, w, { layout: layout === 'nk' ? 'kn' : 'nk', batched, scale }));
+    const back = { layout: layout === 'nk' ? ('kn' as const) : ('nk' as const), batched, scale };
+    const dx = linear(graph, dz, w, back);
+    if (!dgate) result.set('x', dx);
+    else if (batched) result.set('x', add(graph, dx, linear(graph, dgate, v!, back)));
+    else result.set('x', linear(graph, dgate, v!, { ...back, residual: dx }));
   }
-  if (needs[1]) {
+  const weightGradient = (index: number, dout: Tensor): InputGradient => {
     // nk: dW [N, K] = dz^T x; kn: dW [K, N] = x^T dz
-    const [left, right] = layout === 'nk' ? [dz, x] : [x, dz];
-    const sink = ctx.into(1);
+    const [left, right] = layout === 'nk' ? [dout, x] : [x, dout];
+    const sink = ctx.into(index);
     const options = { layout: 'kn' as const, batched, scale, transA: true };
     const flat = batched ? right : flatRows(graph, right);
     const product = linear(graph, left, flat, sink ? { ...options, accumulate: sink } : options);
-    result.set('w', sink ? accumulated : product);
-  }
+    return sink ? accumulated : product;
+  };
+  if (needs[1]) result.set('w', weightGradient(1, dz));
+  const vIndex = names.indexOf('v');
+  if (dgate && needs[vIndex]) result.set('v', weightGradient(vIndex, dgate));
   return names.map((name) => result.get(name) ?? null);
 }
 
@@ -329,15 +375,16 @@ const definition = {
       ? [...(attrs.batched ? [sizes.batch] : []), sizes.m, sizes.n]
       : [...x.shape.slice(0, -1), sizes.n];
     return [
-      { shape: attrs.accumulate ? named.get('y')!.shape : shape, dtype: 'f32' },
-      { shape, dtype: 'f32' },
+      { shape: attrs.accumulate ? named.get('y')!.shape : shape, dtype: 'f32' as const },
+      { shape, dtype: 'f32' as const },
+      ...(attrs.siluGate ? [{ shape, dtype: 'f32' as const }] : []),
     ];
   },
   vjp,
   lower,
   cost(node: GraphNode<LinearAttrs>) {
-    const { batch, m, n, k } = linearSizes(node.inputs[0]!, node.inputs[1]!, node.attrs);
-    return { macs: batch * m * n * k, bytes: touchedBytes(node) - node.outputs[1]!.elements * 4 };
+    const saved = node.outputs.slice(1).reduce((sum, tensor) => sum + tensor.elements * 4, 0);
+    return { macs: productMacs(node), bytes: touchedBytes(node) - saved };
   },
 } satisfies Omit<OpDef<LinearAttrs>, 'name'>;
 
@@ -379,6 +426,7 @@ export function linear(graph: Graph, x: Tensor, w: Tensor, options: LinearOption
     options.gate,
     options.gateRows,
     options.siluGate,
+    options.siluGate?.scale ?? undefined,
     options.accumulate,
   ].filter((tensor) => tensor !== undefined);
   const op = attrs.accumulate ? linearAccumulateOp : linearOp;

@@ -29,7 +29,8 @@ export const linearReference: Reference<LinearAttrs> = {
     const gateRowCount = a.gate ? node.inputs[next]!.rows : 1;
     const gate = take(a.gate);
     const rows = take(a.gateRows);
-    const silu = take(a.siluGate);
+    const v = take(a.siluGate);
+    const vScale = take(a.siluGate && a.wScale);
     const sum = take(a.accumulate);
 
     const wTensor = node.inputs[1]!;
@@ -40,30 +41,36 @@ export const linearReference: Reference<LinearAttrs> = {
     const tokens = m / (rows ? rows.length : gateRowCount);
     const y = new Float64Array(batch * m * n);
     const pre = new Float64Array(batch * m * n);
+    const gatePre = new Float64Array(v ? batch * m * n : 0);
+    const dot = (matrix: Values, b: number, i: number, j: number): number => {
+      let sum = 0;
+      for (let l = 0; l < k; l++) {
+        const xv = x[b * m * k + (a.transA ? l * m + i : i * k + l)]!;
+        sum += xv * matrix[b * n * k + (a.layout === 'nk' ? j * k + l : l * n + j)]!;
+      }
+      return sum;
+    };
     for (let b = 0; b < batch; b++) {
       for (let i = 0; i < m; i++) {
         for (let j = 0; j < n; j++) {
-          let dot = 0;
-          for (let l = 0; l < k; l++) {
-            const xv = x[b * m * k + (a.transA ? l * m + i : i * k + l)]!;
-            const wv = w[b * n * k + (a.layout === 'nk' ? j * k + l : l * n + j)]!;
-            dot += xv * wv;
-          }
           const at = (b * m + i) * n + j;
-          let v = dot * a.scale * (wScale ? wScale[b * n + j]! : 1) + (bias ? bias[j]! : 0);
-          pre[at] = v;
-          v = activate(a.act, v);
-          if (silu) v *= activate('silu', silu[at]!);
+          let value = dot(w, b, i, j) * a.scale * (wScale?.[b * n + j] ?? 1) + (bias?.[j] ?? 0);
+          pre[at] = value;
+          value = activate(a.act, value);
+          if (v) {
+            gatePre[at] = dot(v, b, i, j) * a.scale * (vScale?.[b * n + j] ?? 1);
+            value *= activate('silu', gatePre[at]);
+          }
           if (gate) {
             const sample = Math.floor(i / tokens);
-            v *= gate[(rows ? rows[sample]! : sample) * n + j]!;
+            value *= gate[(rows ? rows[sample]! : sample) * n + j]!;
           }
-          if (residual) v += residual[(i * n + j) % residual.length]!;
-          if (sum) v += sum[at]!;
-          y[at] = v;
+          if (residual) value += residual[(i * n + j) % residual.length]!;
+          if (sum) value += sum[at]!;
+          y[at] = value;
         }
       }
     }
-    return [y, pre];
+    return v ? [y, pre, gatePre] : [y, pre];
   },
 };

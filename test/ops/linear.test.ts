@@ -69,11 +69,43 @@ describe('linear', () => {
       });
     });
 
-    test(`epilogue silu gate, N = ${n}`, async () => {
+    test(`silu gate, N = ${n}`, async () => {
       await checkOp({
-        inputs: { x: { shape: [5, 12] }, w: { shape: [n, 12] }, s: { shape: [5, n] } },
-        build: (g, t) => linear(g, t['x']!, t['w']!, { siluGate: t['s']! }),
-        wrt: ['x', 'w', 's'],
+        inputs: { x: { shape: [5, 12] }, w: { shape: [n, 12] }, v: { shape: [n, 12] }, r: { shape: [5, n] } },
+        build: (g, t) => linear(g, t['x']!, t['w']!, { siluGate: t['v']!, residual: t['r']!, scale: 0.7 }),
+        wrt: ['x', 'w', 'v', 'r'],
+      });
+    });
+  }
+
+  // every form: few rows, edges that cut strips of four and tiles, a tile's second workgroup, enough for large tiles
+  for (const gemmTile of ['small', 'large', 'direct', 'naive'] as const) {
+    for (const [m, n, k] of [
+      [3, 44, 16],
+      [41, 37, 18],
+      [520, 260, 8],
+    ] as const) {
+      test(`silu gate, ${gemmTile} form, [${m}, ${k}] x [${n}, ${k}] twice`, async () => {
+        await checkOp({
+          inputs: { x: { shape: [m, k] }, w: { shape: [n, k] }, v: { shape: [n, k] } },
+          build: (g, t) => linear(g, t['x']!, t['w']!, { siluGate: t['v']! }),
+          // its backward is of other products, which have forms of their own
+          wrt: gemmTile === 'direct' && m < 100 ? ['x', 'w', 'v'] : [],
+          profile: { gemmTile },
+        });
+      });
+    }
+
+    test(`silu gate, ${gemmTile} form, batched [9, 8] x [8, 20] twice, f16`, async () => {
+      await checkOp({
+        inputs: {
+          x: { shape: [2, 9, 8] },
+          w: { shape: [2, 8, 20], dtype: 'f16' },
+          v: { shape: [2, 8, 20], dtype: 'f16' },
+        },
+        build: (g, t) => linear(g, t['x']!, t['w']!, { layout: 'kn', batched: true, siluGate: t['v']! }),
+        wrt: gemmTile === 'direct' ? ['x'] : [],
+        profile: { gemmTile },
       });
     });
   }
@@ -122,10 +154,10 @@ describe('linear', () => {
           inputs: {
             x: { shape: [m, k] },
             w: { shape: [n, k], dtype: 'i8', channels: n },
+            v: { shape: [n, k], dtype: 'i8', channels: n },
             bias: { shape: [n] },
-            s: { shape: [m, n] },
           },
-          build: (g, t) => linear(g, t['x']!, t['w']!, { bias: t['bias']!, siluGate: t['s']!, scale: 0.5 }),
+          build: (g, t) => linear(g, t['x']!, t['w']!, { bias: t['bias']!, siluGate: t['v']!, scale: 0.5 }),
           profile: { gemmTile },
         });
       });
@@ -257,6 +289,12 @@ describe('linear', () => {
     );
     expect(attempt({}, g.quantized('group:few', [6, 3], 3))).toThrow(
       'linear: int8 weights have a scale for each output: f32 [3] with N 6, batch 1',
+    );
+    expect(attempt({ siluGate: w }, fits)).toThrow(
+      'linear: the silu gate is stored as w is: f32 [4, 5], w f32 [5, 3]',
+    );
+    expect(attempt({ siluGate: fits, gate: g.input('gate', [1, 5]) }, fits)).toThrow(
+      'a silu gate goes with neither gate nor',
     );
     expect(attempt({ bias: v }, fits)).toThrow('linear: bias has N elements: f32 [4] with M 2, N 5, batch 1');
   });

@@ -186,8 +186,7 @@ export function ditBlock(
 
 /** silu(w1 h) * (w2 h) */
 export function gatedHidden(graph: Graph, w: Weights, h: Tensor): Tensor {
-  const a = linear(graph, h, w('mlp.w1.weight'));
-  return linear(graph, h, w('mlp.w2.weight'), { siluGate: a });
+  return linear(graph, h, w('mlp.w2.weight'), { siluGate: w('mlp.w1.weight') });
 }
 
 /** The constant that cross-attention adds to tokens whose caption is a single token: proj(v). v [1, 1, d] to [1, d]. */
