@@ -1,140 +1,153 @@
 /**
- * What the files of a drop are, file by file and folder by folder: bundles are one item, everything else is looked at by
- * itself, with the JSON files beside it. Reads indices and small files only.
+ * What the files of a drop are: bundles, datasets and models in shards as one item each, archives as the folders that
+ * they are, every other file by itself, with the JSON files beside it. Reads indices, small files and first bytes only.
  */
-import { messageOf, TabditError } from '../core/errors';
-import { readBundle } from '../formats/bundle';
-import { readJson } from '../formats/json';
+import { FormatError } from '../core/errors';
 import { manifestName } from '../formats/manifest';
+import { isTorchArchive, openZip, zipFolder } from '../formats/zipFolder';
 import type { SourceFolder } from '../sources/byteSource';
-import { identifyFile, plainItem, refusedItem } from './identifyFiles';
-import type { ConfigCandidate } from './identifyParts';
-import type { Identified, OpenedFile } from './identifyTypes';
-import { openBundleParts } from './modelSet';
+import { identifyFile, isWeightName, orRefused, type NearbyConfigs } from './identifyFiles';
+import { identifyBundle, identifyDataset, identifyShards, unusedFiles, type Group } from './identifyFolders';
+import { baseName, extensionOf, folderOf, isHidden, joinPath, nearbyConfigs } from './identifyNearby';
+import type { Identified } from './identifyTypes';
 
-/** Largest JSON file that is looked at as a configuration of the weights beside it: such are a few kB. */
-const maxConfigBytes = 1024 * 1024;
-/** Most JSON files beside a weight file that are looked at. */
-const maxNearby = 16;
-/** Usual names of configurations, the better one first. */
-const configNames = ['open_clip_config.json', 'config.json'];
+/** Extensions of files that are looked into however many there are. */
+const usefulExtensions = new Set(['.safetensors', '.pt', '.pth', '.bin', '.ckpt', '.zip', '.json']);
+/** Extensions of files that never hold anything used here. */
+const uselessExtensions = new Set(
+  (
+    '.txt .md .rst .html .htm .py .ipynb .js .ts .css .yaml .yml .toml .csv .tsv .jsonl .log .pdf .sh .lock ' +
+    '.jpg .jpeg .webp .gif .bmp .tif .tiff .svg .avif .heic .mp4 .mov .avi .mkv .wav .mp3 .model .onnx .gguf .msgpack .h5'
+  ).split(' '),
+);
+/** Useless files, and pictures, beyond these numbers are told in one item. */
+const [maxUseless, maxPictures, maxUnknown] = [3, 32, 64];
+/** Most files of a drop that are looked into. */
+const maxFiles = 2000;
+
+interface Place {
+  /** Path of the archive that all lies in; '' outside. */
+  readonly archive: string;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Everything in a folder. Never throws for bad files. */
-export async function identify(folder: SourceFolder, signal?: AbortSignal): Promise<Identified[]> {
+export function identify(folder: SourceFolder, signal?: AbortSignal): Promise<Identified[]> {
+  return identifyFolder(folder, { archive: '', signal });
+}
+
+async function identifyFolder(folder: SourceFolder, place: Place): Promise<Identified[]> {
+  const { archive, signal } = place;
   const paths = (await folder.list()).filter((path) => !isHidden(path));
-  const near = nearbyIn(folder, paths, signal);
+  const near = nearbyConfigs(folder, paths, signal);
+  /** As items name it. */
+  const shown = (path: string): string => joinPath(archive, path) || folder.name;
   const items: Identified[] = [];
-  const taken = new Set<string>();
-  for (const manifest of paths.filter((path) => baseName(path) === manifestName)) {
-    const root = folderOf(manifest);
-    if (taken.has(manifest)) continue;
-    const item = await identifyBundle(subFolder(folder, root), root || folder.name, signal);
+  let left = paths;
+  const take = ({ item, paths: own }: Group): void => {
+    const taken = new Set(own);
     items.push(item);
-    // Of a damaged bundle the files may still be of use.
-    if (item.facts.kind === 'bundle') {
-      for (const path of paths) if (isBelow(path, root)) taken.add(path);
-    } else taken.add(manifest);
+    left = left.filter((path) => !taken.has(path));
+  };
+
+  for (const manifest of paths.filter((path) => baseName(path) === manifestName)) {
+    if (!left.includes(manifest)) continue; // inside another bundle
+    const format = archive === '' ? 'folder' : 'zip';
+    take(await identifyBundle(folder, left, manifest, shown(folderOf(manifest)), format, signal));
   }
-  for (const path of paths) {
-    if (taken.has(path)) continue;
+  // Outer folders first: a merged index covers those of its parts.
+  const folders = [...new Set(left.map(folderOf))].sort((a, b) => a.length - b.length);
+  for (const root of folders) {
+    const group = await identifyDataset(folder, left, root, shown(root), signal);
+    if (group) take(group);
+  }
+  for (const group of await identifyShards(folder, left, near, shown, signal)) take(group);
+
+  const { look, unused } = sortOut(left);
+  for (const path of look) {
     signal?.throwIfAborted();
-    items.push(await identifyFile(path, await folder.open(path), () => near(path), signal));
+    items.push(...(await identifyPath(folder, path, shown(path), () => near(path), place)));
+  }
+  for (const { what, files } of unused) {
+    items.push(unusedFiles(files.length === 1 ? shown(files[0]!) : shown(commonFolder(files)), files, what));
   }
   return items;
 }
 
-/** Hidden files, and what macOS puts beside files in archives. */
-export function isHidden(path: string): boolean {
-  return path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
-}
-
-export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
-/** The folder that a path lies in; '' at the top. */
-export const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
-const isBelow = (path: string, root: string): boolean => root === '' || path.startsWith(`${root}/`);
-
-/** A folder inside another. */
-export function subFolder(folder: SourceFolder, root: string): SourceFolder {
-  if (root === '') return folder;
-  return {
-    name: `${folder.name}/${root}`,
-    list: async () =>
-      (await folder.list()).filter((path) => isBelow(path, root)).map((path) => path.slice(root.length + 1)),
-    open: (path) => folder.open(`${root}/${path}`),
+/** Which files to look into, and which to tell in one sentence. */
+function sortOut(paths: readonly string[]): {
+  look: readonly string[];
+  unused: readonly { readonly what: string; readonly files: readonly string[] }[];
+} {
+  const kinds = {
+    useful: [] as string[],
+    pictures: [] as string[],
+    unknown: [] as string[],
+    useless: [] as string[],
   };
+  for (const path of paths) {
+    const extension = extensionOf(path);
+    if (usefulExtensions.has(extension)) kinds.useful.push(path);
+    else if (extension === '.png') kinds.pictures.push(path);
+    else if (uselessExtensions.has(extension)) kinds.useless.push(path);
+    else kinds.unknown.push(path);
+  }
+  const look = [...kinds.useful];
+  const useless: string[] = [];
+  const unused: { what: string; files: readonly string[] }[] = [];
+  const put = (files: readonly string[], most: number): void => {
+    if (files.length > most) useless.push(...files);
+    else look.push(...files);
+  };
+  if (kinds.pictures.length > maxPictures) unused.push({ what: 'are pictures', files: kinds.pictures });
+  else look.push(...kinds.pictures);
+  put(kinds.unknown, maxUnknown);
+  put(kinds.useless, maxUseless);
+  if (useless.length > 0) unused.push({ what: 'of no use here', files: useless });
+  const beyond = look.splice(maxFiles);
+  if (beyond.length > 0)
+    unused.push({ what: `not looked into, beyond the first ${maxFiles}`, files: beyond });
+  return { look: look.sort(), unused };
 }
 
-/** The JSON files beside a weight file. */
-export function nearbyIn(
+function commonFolder(paths: readonly string[]): string {
+  let common = folderOf(paths[0] ?? '');
+  for (const path of paths) {
+    while (common !== '' && !path.startsWith(`${common}/`)) common = folderOf(common);
+  }
+  return common;
+}
+
+/** One file, or everything in it when it is an archive. An archive that cannot be read is one bad item. */
+async function identifyPath(
   folder: SourceFolder,
-  paths: readonly string[],
-  signal?: AbortSignal,
-): (path: string) => Promise<readonly ConfigCandidate[]> {
-  const read = new Map<string, Promise<object | null>>();
-  const jsonOf = (path: string): Promise<object | null> => {
-    let json = read.get(path);
-    if (!json) read.set(path, (json = smallJson(folder, path, signal)));
-    return json;
-  };
-  return async (path) => {
-    const own = `${path.replace(/\.[^./]*$/, '')}.json`;
-    const root = folderOf(path);
-    const beside = paths.filter(
-      (other) => folderOf(other) === root && /\.json$/i.test(other) && other !== own && other !== path,
-    );
-    const rank = (other: string): number => (configNames.indexOf(baseName(other)) + 3) % 3;
-    const names = beside.sort((a, b) => order(rank(a)) - order(rank(b))).slice(0, maxNearby);
-    const candidates: ConfigCandidate[] = [];
-    for (const name of paths.includes(own) ? [own, ...names] : names) {
-      const json = await jsonOf(name);
-      if (json) candidates.push({ name, json, rank: name === own ? 'own' : 'near' });
+  path: string,
+  shown: string,
+  nearby: NearbyConfigs,
+  { archive: outer, signal }: Place,
+): Promise<Identified[]> {
+  const identifyContent = async (): Promise<Identified[]> => {
+    const source = await folder.open(path);
+    const head = await source.read(0, Math.min(4, source.size), signal);
+    if (head[0] !== 0x50 || head[1] !== 0x4b || isWeightName(path)) {
+      return [await identifyFile(shown, source, nearby, signal)];
     }
-    return candidates;
-  };
-}
-
-const order = (rank: number): number => (rank === 2 ? 9 : rank);
-
-async function smallJson(folder: SourceFolder, path: string, signal?: AbortSignal): Promise<object | null> {
-  const source = await folder.open(path);
-  if (source.size > maxConfigBytes) return null;
-  try {
-    const json = await readJson(source, signal);
-    return typeof json === 'object' && json !== null && !Array.isArray(json) ? json : null;
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof TabditError) return null; // told where the JSON file itself is looked at
-    throw error;
-  }
-}
-
-async function identifyBundle(folder: SourceFolder, path: string, signal?: AbortSignal): Promise<Identified> {
-  try {
-    const bundle = await readBundle(folder, signal);
-    const parts = await openBundleParts(bundle, signal);
-    const { manifest } = bundle;
-    const all = [parts.dit, parts.vae, parts.text, parts.tokenizer];
-    const files: OpenedFile[] = [];
-    for (const { content } of all) {
-      if (content && content.role !== 'tokenizer' && !files.some(({ file }) => file === content.file)) {
-        files.push({ label: manifest[content.role].file, file: content.file });
-      }
+    const archive = await openZip(source, signal);
+    const names = [...archive.members.keys()];
+    if (isTorchArchive(archive) || (names.length > 0 && names.every((name) => name.endsWith('.npy')))) {
+      return [await identifyFile(shown, source, nearby, signal)];
     }
-    const bytes = all.reduce((sum, part) => sum + part.facts.bytes, 0);
-    return {
-      ...plainItem(path, bytes, {
-        kind: 'bundle',
-        format: 'folder',
-        words: `${manifest.title}: a whole model for ${manifest.image_size} px`,
-        notes: all.flatMap(({ notes }) => notes),
-      }),
-      parts: all,
-      files,
-      bundle,
-    };
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!(error instanceof TabditError)) throw error;
-    return refusedItem(path, 0, 'folder', messageOf(error));
-  }
+    if (outer !== '') {
+      throw new FormatError(
+        `${source.name}: a ZIP archive must not lie inside another: unpack ${outer} first`,
+      );
+    }
+    const items = await identifyFolder(zipFolder(archive), { archive: shown, signal });
+    if (items.length === 0)
+      throw new FormatError(`${source.name}: ZIP archive: must have files: it has none`);
+    return items;
+  };
+  return [
+    await orRefused(shown, extensionOf(path) === '.zip' ? 'zip' : 'file', identifyContent, signal),
+  ].flat();
 }

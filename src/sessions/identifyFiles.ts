@@ -1,14 +1,15 @@
 /** One file of a drop: a weight file with its models, a JSON file, a picture, or something else. */
-import { TabditError } from '../core/errors';
+import { messageOf, TabditError } from '../core/errors';
 import { beginsAsSafetensors, knownKind } from '../formats/fileKind';
-import { readJson } from '../formats/json';
 import { openTensorFile } from '../formats/openTensorFile';
 import { isPng } from '../formats/png/chunks';
+import { readPngHead } from '../formats/png/head';
 import { nameText, type TensorFile } from '../formats/tensorFile';
 import type { TorchFile } from '../formats/torch/reader';
 import { findModels } from '../models/recognise';
 import { nameOther } from '../models/recogniseOthers';
 import type { ItemKind } from '../protocol/library';
+import { parsePictureSettings } from '../protocol/pictureSettings';
 import type { ByteSource } from '../sources/byteSource';
 import { identifyJson } from './identifyJson';
 import { identifyPart, type ConfigCandidate } from './identifyParts';
@@ -30,14 +31,38 @@ export function plainItem(
   };
 }
 
-/** A file that is known but not readable. */
+/** A file that cannot be read. */
 export function refusedItem(path: string, bytes: number, format: string, problem: string): Identified {
-  return plainItem(path, bytes, { kind: 'refused', format, words: 'not readable', problem });
+  return plainItem(path, bytes, {
+    kind: 'refused',
+    format,
+    words: format === 'file' ? 'A file that cannot be read' : `${format}, cannot be read`,
+    problem,
+  });
+}
+
+/** Runs `make`; whatever a bad file makes it throw becomes a refused item. @throws AbortError */
+export async function orRefused<T>(
+  path: string,
+  format: string,
+  make: () => Promise<T>,
+  signal?: AbortSignal,
+  bytes = 0,
+): Promise<T | Identified> {
+  try {
+    return await make();
+  } catch (error) {
+    signal?.throwIfAborted();
+    const problem =
+      error instanceof TabditError ? error.message : `${path}: must be readable: ${messageOf(error)}`;
+    return refusedItem(path, bytes, format, problem);
+  }
 }
 
 /**
- * What a file is. Reads its index only. Never throws for a bad file.
+ * What a file is. Reads its index only. A bad file gives a refused item.
  * @param path as it was dropped
+ * @throws what the source throws when it cannot be read at all
  */
 export async function identifyFile(
   path: string,
@@ -45,39 +70,53 @@ export async function identifyFile(
   nearby: NearbyConfigs,
   signal?: AbortSignal,
 ): Promise<Identified> {
-  let format = 'file';
-  try {
-    const head = await source.read(0, Math.min(512, source.size), signal);
-    format = formatOf(path, head);
+  const bytes = source.size;
+  const head = await source.read(0, Math.min(512, bytes), signal);
+  const format = formatOf(path, head);
+  const identifyContent = async (): Promise<Identified> => {
     switch (format) {
       case 'PNG':
-        return plainItem(path, source.size, { kind: 'picture', format, words: 'picture' });
+        return identifyPng(path, source, signal);
       case 'JSON':
-        return identifyJson(path, source.size, await readJson(source, signal));
+        return identifyJson(path, source, signal);
       case 'file': {
-        const kind = knownKind(head) ?? 'of no kind known here';
-        return plainItem(path, source.size, { kind: 'other', format, words: kind });
+        const kind = knownKind(head) ?? 'a file of no kind known here';
+        return plainItem(path, bytes, { kind: 'other', format, words: capital(kind) });
       }
       default: {
         const file = await openTensorFile(source, signal);
-        return await identifyTensors(path, formatName(file), file, source.size, nearby);
+        return identifyTensors(path, formatName(file), file, bytes, nearby);
       }
     }
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!(error instanceof TabditError)) throw error;
-    return refusedItem(path, source.size, format, error.message);
-  }
+  };
+  return orRefused(path, format, identifyContent, signal, bytes);
 }
 
-const weightName = /\.(safetensors|pt|pth|bin|ckpt)$/i;
+const capital = (words: string): string => words.charAt(0).toUpperCase() + words.slice(1);
+
+async function identifyPng(path: string, source: ByteSource, signal?: AbortSignal): Promise<Identified> {
+  const { width, height, settings } = await readPngHead(source, signal);
+  const made = parsePictureSettings(settings);
+  const words = made ? `made by ${made.model} from “${made.prompt}”` : 'without settings of this program';
+  return {
+    ...plainItem(path, source.size, {
+      kind: 'picture',
+      format: 'PNG',
+      words: `Picture of ${width} x ${height} px, ${words}`,
+    }),
+    content: { width, height, settings: made },
+  };
+}
+
+/** Whether a file is weights by its name: what is wrong with it is then said as of weights. */
+export const isWeightName = (path: string): boolean => /\.(safetensors|pt|pth|bin|ckpt)$/i.test(path);
 
 function formatOf(path: string, head: Uint8Array<ArrayBuffer>): string {
   if (isPng(head)) return 'PNG';
   if (beginsAsSafetensors(head)) return 'safetensors';
   if (head[0] === 0x50 && head[1] === 0x4b) return 'torch zip';
   if (head[0] === 0x80 && (head[1] ?? 255) <= 5) return 'torch legacy';
-  if (weightName.test(path)) return /safetensors$/i.test(path) ? 'safetensors' : 'torch';
+  if (isWeightName(path)) return /safetensors$/i.test(path) ? 'safetensors' : 'torch';
   return /^(\ufeff|\u00ef\u00bb\u00bf)?\s*[{[]/.test(String.fromCharCode(...head)) ? 'JSON' : 'file';
 }
 
@@ -107,7 +146,7 @@ export async function identifyTensors(
       return item({ kind: 'tensors', words: `${file.tensors.size} tensors of no model known here` });
     return item({
       kind: 'refused',
-      words: other.words,
+      words: capital(other.words),
       problem: `${name}: must hold a model that this program runs: it is ${other.words}; ${other.instead}`,
     });
   }
@@ -125,6 +164,6 @@ export function modelItem(
   notes: readonly string[],
 ): Identified {
   const words = parts.map(({ facts }) => facts.words).join('; ');
-  const allNotes = [...parts.flatMap((part) => part.notes), ...notes];
+  const allNotes = [...new Set([...parts.flatMap((part) => part.notes), ...notes])];
   return { ...plainItem(path, bytes, { kind: 'model', format, words, notes: allNotes }), parts };
 }

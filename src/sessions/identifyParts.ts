@@ -13,7 +13,7 @@ import type { TensorEntry, TensorFile } from '../formats/tensorFile';
 import { resolveDitConfig } from '../models/dit/config';
 import { ditParameters } from '../models/dit/parameters';
 import type { ParameterSpec } from '../models/parameters';
-import { firstMisfit, tableEntries, type FoundModel } from '../models/recognise';
+import { firstMisfit, tableEntries, type FoundModel, type ModelKind } from '../models/recognise';
 import {
   ditShapeWords,
   inferDitConfig,
@@ -44,18 +44,28 @@ export interface ConfigCandidate {
   readonly name: string;
   readonly json: object;
   /**
-   * `given` for this part, by a manifest or by the user: whatever its fields. `own`: of the weight file's name, `near`:
-   * of another; these count only with the fields of the part's kind, and `near` only when all shapes agree.
+   * `given` for this part, by a manifest or by the user: whatever its fields. The others count only with the fields of
+   * the part's kind: `own` has the weight file's name; `usual` has one that configurations usually have, and counts when
+   * all shapes agree; `near` has any other, and counts when all shapes agree with it alone.
    */
-  readonly rank: 'given' | 'own' | 'near';
+  readonly rank: 'given' | 'own' | 'usual' | 'near';
 }
 
-/** Which configuration a JSON object is, by the fields that only one kind has; null: none. */
+/**
+ * Which configuration a JSON object is, by the fields that only one kind has; null: none, or that of a model which says
+ * itself that it is another.
+ */
 export function configRole(json: object): LooseConfig['role'] | null {
-  const inner =
-    'config' in json && typeof json.config === 'object' && json.config !== null ? json.config : json;
-  if ('block_out_channels' in json && !('cross_attention_dim' in json)) return 'vae';
-  if (['model_cfg', 'text_cfg', 'text_config', 'hidden_size'].some((field) => field in json)) return 'text';
+  const has = (field: string): boolean => field in json;
+  const says = (field: string): unknown => (json as Record<string, unknown>)[field];
+  if (has('block_out_channels'))
+    return (says('_class_name') ?? 'AutoencoderKL') === 'AutoencoderKL' ? 'vae' : null;
+  if (['model_cfg', 'text_cfg', 'text_config', 'hidden_size'].some(has)) {
+    const type = says('model_type');
+    return type === undefined || type === 'clip' || type === 'clip_text_model' ? 'text' : null;
+  }
+  const config = says('config');
+  const inner = typeof config === 'object' && config !== null ? config : json;
   return 'dim' in inner || 'arch' in inner ? 'dit' : null;
 }
 
@@ -98,16 +108,26 @@ function tellConfig<Config>(
     }
   };
   let first: string | null = null;
+  let near: Told<Config> | null = null;
   const beside = candidates.filter(({ json, rank }) => rank === 'given' || configRole(json) === teller.role);
   for (const { name: from, json, rank } of beside) {
     const told = attempt(from, () => json);
-    if (rank !== 'near' || told.problem === null) return told;
+    if (rank === 'given' || rank === 'own') return told;
     first ??= told.problem;
+    if (told.problem !== null) continue;
+    if (rank === 'usual') return told;
+    if (near && JSON.stringify(near.config) !== JSON.stringify(told.config)) {
+      first = `${near.from} and ${from} both fit and differ`;
+      near = null;
+      break;
+    }
+    near ??= told;
   }
   const text = teller.metadata && file.metadata.get(teller.metadata);
   if (text !== undefined && text !== '') {
     return attempt(`${name}: metadata "config"`, () => parseMetadata(name, text));
   }
+  if (near) return near;
   const inferred = teller.infer();
   if (inferred.config)
     return { config: inferred.config, from: 'its shapes', notes: inferred.notes, problem: null };
@@ -133,17 +153,21 @@ export function identifyPart(
   found: FoundModel,
   candidates: readonly ConfigCandidate[],
 ): IdentifiedPart {
-  switch (found.kind) {
-    case 'dit':
-      return identifyDit(file, found, candidates);
-    case 'autoencoder-kl':
-      return identifyKl(file, found, found.half ?? 'both', candidates);
-    case 'taesd':
-      return identifyTaesd(file, found, found.half ?? 'both');
-    case 'clip-text':
-      return identifyText(file, found, candidates);
-  }
+  return { ...identifiers[found.kind](file, found, candidates), found, file };
 }
+
+type Identifier = (
+  file: TensorFile,
+  found: FoundModel,
+  candidates: readonly ConfigCandidate[],
+) => IdentifiedPart;
+
+const identifiers: Readonly<Record<ModelKind, Identifier>> = {
+  dit: identifyDit,
+  'autoencoder-kl': identifyKl,
+  taesd: identifyTaesd,
+  'clip-text': identifyText,
+};
 
 function identifyDit(
   file: TensorFile,
@@ -186,8 +210,7 @@ function identifyDit(
 
 function identifyKl(
   file: TensorFile,
-  { kind, prefix }: FoundModel,
-  half: VaeHalf,
+  { kind, prefix, half = 'both' }: FoundModel,
   candidates: readonly ConfigCandidate[],
 ): IdentifiedPart {
   const inferred = inferKlConfig(file.tensors, prefix, half);
@@ -225,7 +248,7 @@ function identifyKl(
 
 const halfWords = (half: VaeHalf): string => (half === 'both' ? '' : `, ${half} only`);
 
-function identifyTaesd(file: TensorFile, { kind, prefix }: FoundModel, half: VaeHalf): IdentifiedPart {
+function identifyTaesd(file: TensorFile, { kind, prefix, half = 'both' }: FoundModel): IdentifiedPart {
   const { config, words, notes } = inferTaesdConfig(file.tensors, prefix, half);
   const told: Told<object> = {
     config,

@@ -1,6 +1,7 @@
 /** What identifying files gives: the facts that are shown, and behind them the opened files and checked configurations. */
 import type { Bundle } from '../formats/bundle';
 import type { TensorFile } from '../formats/tensorFile';
+import type { FoundModel } from '../models/recognise';
 import type { LibraryItem, LibraryPart } from '../protocol/library';
 import type { DitConfig, TextConfig } from '../protocol/schemas';
 import type { VaeHalf, VaeModel } from '../protocol/vae';
@@ -33,6 +34,9 @@ export interface IdentifiedPart {
   readonly content: PartContent | null;
   /** What its reader wants to tell. */
   readonly notes: readonly string[];
+  /** Of weights: where the part lies, for a configuration that comes later. */
+  readonly found?: FoundModel;
+  readonly file?: TensorFile;
 }
 
 /** A configuration that lies by itself: for parts that wait for one. */

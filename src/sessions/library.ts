@@ -17,11 +17,20 @@ import {
 } from '../protocol/library';
 import type { SourceFolder } from '../sources/byteSource';
 import { identify } from './identify';
-import type { Identified, PartContent } from './identifyTypes';
+import { identifyPart, type ConfigCandidate } from './identifyParts';
+import type { Identified, IdentifiedPart } from './identifyTypes';
+import { chooseParts, chosenParts, noChoices, type Choices } from './libraryChoice';
 import { tensorStatistics } from './libraryStatistics';
 import { planMemory } from './memoryPlan';
 import type { ModelParts } from './modelParts';
-import { conflictsOf, missingParts, modelOf, type OwnTokenizer, type PartSet } from './modelSet';
+import {
+  conflictsOf,
+  missingParts,
+  modelOf,
+  usualDefaults,
+  type OwnTokenizer,
+  type PartSet,
+} from './modelSet';
 
 const storages: readonly WeightStorage[] = ['f32', 'f16', 'int8'];
 
@@ -34,15 +43,12 @@ export interface LibraryOptions {
   readonly budget: number;
 }
 
-type Choices = Readonly<Record<Role, PartChoice | null>>;
-const nothing: Choices = { dit: null, vae: null, text: null, tokenizer: null };
-
 export class Library {
   readonly #items = new Map<string, Identified>();
   readonly #tokenizer: OwnTokenizer;
   #profile: DeviceProfile;
   #budget: number;
-  #chosen: Choices = nothing;
+  #chosen: Choices = noChoices;
   #added = 0;
   #plans: { readonly key: string; readonly plans: readonly MemoryPlan[] } | null = null;
 
@@ -59,11 +65,12 @@ export class Library {
   async add(folder: SourceFolder, signal?: AbortSignal): Promise<LibraryItem[]> {
     const found = await identify(folder, signal);
     const ids = found.map((item) => {
-      const id = `item-${++this.#added}`;
+      const id = this.#sameFile(item) ?? `item-${++this.#added}`;
       this.#items.set(id, item);
       return id;
     });
-    this.#fill(ids);
+    const completed = this.#completeConfigs();
+    this.#chosen = chooseParts(this.#items, this.#kept(), [...new Set([...completed, ...ids])]);
     return ids.map((id) => this.#item(id));
   }
 
@@ -71,9 +78,7 @@ export class Library {
   remove(id: string): void {
     this.#find(id);
     this.#items.delete(id);
-    const left = (choice: PartChoice | null): PartChoice | null => (choice?.item === id ? null : choice);
-    const { dit, vae, text, tokenizer } = this.#chosen;
-    this.#chosen = { dit: left(dit), vae: left(vae), text: left(text), tokenizer: left(tokenizer) };
+    this.#chosen = this.#kept();
   }
 
   /**
@@ -109,7 +114,7 @@ export class Library {
 
   /** Everything that is shown. */
   view(): LibraryView {
-    const parts = this.#parts(this.#chosen);
+    const parts = this.#parts();
     const missing = missingParts(parts);
     const conflicts = conflictsOf(parts);
     return {
@@ -124,7 +129,7 @@ export class Library {
 
   /** The chosen parts as a model. @throws NotFoundError naming what is missing, FormatError naming what does not fit */
   parts(): Promise<ModelParts> {
-    return modelOf(this.#parts(this.#chosen), this.#tokenizer, this.#manifest());
+    return modelOf(this.#parts(), this.#tokenizer, this.#manifest());
   }
 
   /** The tensors of an item; of one with several files under "file: name". @throws NotFoundError */
@@ -166,13 +171,44 @@ export class Library {
     };
   }
 
-  /** The contents of chosen parts. */
-  #parts(chosen: Choices): PartSet {
-    const content = (role: Role): PartContent | null => {
-      const choice = chosen[role];
-      return (choice && this.#items.get(choice.item)?.parts[choice.part]?.content) ?? null;
-    };
-    return Object.fromEntries(roles.map((role) => [role, content(role)])) as unknown as PartSet;
+  /** The item of the same file, dropped before: it is replaced. */
+  #sameFile({ facts }: Identified): string | undefined {
+    for (const [id, { facts: other }] of this.#items) {
+      if (facts.path === other.path && facts.bytes === other.bytes && facts.format === other.format)
+        return id;
+    }
+    return undefined;
+  }
+
+  /** The choices without those of parts that are no longer there. */
+  #kept(): Choices {
+    const kept = roles.map((role) => {
+      const choice = this.#chosen[role];
+      const part = choice && this.#items.get(choice.item)?.parts[choice.part];
+      return [role, part?.content?.role === role ? choice : null] as const;
+    });
+    return Object.fromEntries(kept) as unknown as Choices;
+  }
+
+  /** Gives configurations that came by themselves to parts that wait for one. @returns ids of items now of use */
+  #completeConfigs(): string[] {
+    const loose = [...this.#items.values()].flatMap(({ loose: config }) => config ?? []);
+    if (loose.length === 0) return [];
+    const candidates = loose.map(({ name, json }): ConfigCandidate => ({ name, json, rank: 'near' }));
+    const changed: string[] = [];
+    for (const [id, item] of this.#items) {
+      const parts = item.parts.map((part) => completePart(part, candidates) ?? part);
+      if (parts.every((part, index) => part === item.parts[index])) continue;
+      const words = parts.map(({ facts }) => facts.words).join('; ');
+      const notes = [...new Set([...item.facts.notes, ...parts.flatMap((part) => part.notes)])];
+      this.#items.set(id, { ...item, parts, facts: { ...item.facts, words, notes } });
+      changed.push(id);
+    }
+    return changed;
+  }
+
+  #parts(): PartSet {
+    return chosenParts(this.#items, this.#chosen);
   }
 
   /** Of the bundle that the transformer is chosen from. */
@@ -181,29 +217,9 @@ export class Library {
     return item?.bundle?.manifest;
   }
 
-  /** Chooses of new items: all roles when that makes a set without conflicts, else each one that fits the others. */
-  #fill(ids: readonly string[]): void {
-    const offered = new Map<Role, PartChoice>();
-    for (const id of ids) {
-      for (const [part, { facts, content }] of this.#find(id).parts.entries()) {
-        if (content && !offered.has(facts.role)) offered.set(facts.role, { item: id, part });
-      }
-    }
-    const together = { ...this.#chosen, ...Object.fromEntries(offered) };
-    if (conflictsOf(this.#parts(together)).length === 0) {
-      this.#chosen = together;
-      return;
-    }
-    for (const [role, choice] of offered) {
-      const changed = { ...this.#chosen, [role]: choice };
-      if (this.#chosen[role] === null || conflictsOf(this.#parts(changed)).length === 0)
-        this.#chosen = changed;
-    }
-  }
-
   #memory({ dit, vae, text }: PartSet): readonly MemoryPlan[] {
     if (!dit) return [];
-    const { steps, guidance } = this.#manifest()?.defaults ?? { steps: 30, guidance: 5 };
+    const { steps, guidance } = this.#manifest()?.defaults ?? usualDefaults;
     const model = { dit: dit.config, vae: vae?.model ?? null, text: text?.config ?? null, steps, guidance };
     const key = JSON.stringify([model, this.#profile, this.#budget]);
     if (this.#plans?.key !== key) {
@@ -212,6 +228,16 @@ export class Library {
     }
     return this.#plans.plans;
   }
+}
+
+/** A part that lacked its configuration, with one that fits; null when none does, or it lacked nothing. */
+function completePart(
+  { facts, found, file }: IdentifiedPart,
+  candidates: readonly ConfigCandidate[],
+): IdentifiedPart | null {
+  if (facts.config || !found || !file) return null;
+  const part = identifyPart(file, found, candidates);
+  return part.content && part;
 }
 
 const labelled = (label: string, name: string): string => (label === '' ? name : `${label}: ${name}`);

@@ -25,13 +25,11 @@ export interface PartSet {
   readonly tokenizer: ContentOf<'tokenizer'> | null;
 }
 
-export const noParts: PartSet = { dit: null, vae: null, text: null, tokenizer: null };
-
 /** Ids of the released models' vocabulary, whose tokenizer comes with the program. */
 export const clipVocabulary = 49408;
 
 /** Settings of a model that says none. */
-const usualDefaults: ModelParts['defaults'] = { steps: 30, guidance: 5, prompts: [] };
+export const usualDefaults: ModelParts['defaults'] = { steps: 30, guidance: 5, prompts: [] };
 
 /** Whether the program's own tokenizer serves: the tower is CLIP's and no other tokenizer is chosen. */
 function usesOwnTokenizer({ text, tokenizer }: PartSet): boolean {

@@ -31,7 +31,7 @@ export async function readMember(
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const what = `${archive.source.name}: torch: ZIP member ${nameText(member.name)}`;
+  const what = `${archive.source.name}: ${archive.label}: ZIP member ${nameText(member.name)}`;
   if (member.bytes > maxBytes) {
     throw new FormatError(
       `${what} must have at most ${formatBytes(maxBytes)}: it has ${formatBytes(member.bytes)}`,
@@ -104,7 +104,7 @@ function spaceSource(
       const found = memberAt(places, offset, length);
       if (!found || length < 0) {
         throw new FormatError(
-          `${name}: torch: bytes ${offset} to ${offset + length} must lie inside one storage: they do not`,
+          `${name}: ${archive.label}: bytes ${offset} to ${offset + length} must lie inside one storage: they do not`,
         );
       }
       const [member, start] = found;
@@ -146,7 +146,7 @@ function storedReader(archive: ZipArchive, member: ZipMember): MemberReader {
       const room = localBytes + member.nameBytes + extraRoom + member.bytes;
       const end = Math.min(member.headerOffset + room, member.limit);
       const bytes = await source.read(member.headerOffset, end - member.headerOffset, signal);
-      start = dataOffset(source.name, member, bytes);
+      start = dataOffset(archive, member, bytes);
       if (start + offset + length <= end) {
         const from = start + offset - member.headerOffset;
         return bytes.slice(from, from + length);
@@ -161,7 +161,7 @@ function storedReader(archive: ZipArchive, member: ZipMember): MemberReader {
 async function locate(archive: ZipArchive, member: ZipMember, signal?: AbortSignal): Promise<number> {
   const { source } = archive;
   const head = await source.read(member.headerOffset, localBytes + member.nameBytes, signal);
-  return dataOffset(source.name, member, head);
+  return dataOffset(archive, member, head);
 }
 
 /** Reads a deflated member; one read at a time, the others wait. */
@@ -199,7 +199,7 @@ interface InflateStream {
 }
 
 function openInflateStream(archive: ZipArchive, member: ZipMember, start: number): InflateStream {
-  const what = `${archive.source.name}: torch: ZIP member ${nameText(member.name)}`;
+  const what = `${archive.source.name}: ${archive.label}: ZIP member ${nameText(member.name)}`;
   let packedAt = 0;
   const packed = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
@@ -252,7 +252,7 @@ function openInflateStream(archive: ZipArchive, member: ZipMember, start: number
 }
 
 function checkReadable(archive: ZipArchive, member: ZipMember): void {
-  const what = `${archive.source.name}: torch: ZIP member ${nameText(member.name)}`;
+  const what = `${archive.source.name}: ${archive.label}: ZIP member ${nameText(member.name)}`;
   if (member.encrypted) throw new FormatError(`${what} must not be encrypted: it is`);
   if (member.method !== 0 && member.method !== 8) {
     throw new FormatError(`${what} must be stored or deflated: its method is ${member.method}`);

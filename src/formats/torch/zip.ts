@@ -1,5 +1,6 @@
 /**
- * ZIP directory reader for torch files: where each member lies, from the file's end and nothing else.
+ * ZIP directory reader for torch files and for archives of whole folders: where each member lies, from the file's end and
+ * nothing else.
  *
  * Only the central directory counts (torch leaves the sizes in local headers at zero); zip64 where it is used. Members
  * must lie one after another without overlapping, each inside the file and under its own name, so that no member can be
@@ -53,16 +54,23 @@ export interface ZipArchive {
   readonly members: ReadonlyMap<string, ZipMember>;
   /** Where the held tail begins. */
   readonly tailStart: number;
+  /** What messages call the reading: "torch". */
+  readonly label: string;
 }
 
 /**
  * Reads the directory.
  * @throws FormatError when it is damaged, cut short or larger than 16 MiB
  */
-export async function readZip(source: ByteSource, signal?: AbortSignal): Promise<ZipArchive> {
+export async function readZip(
+  source: ByteSource,
+  signal?: AbortSignal,
+  label = 'torch',
+): Promise<ZipArchive> {
   const held = await holdTail(source, Math.min(source.size, tailBytes), signal);
-  const directory = await findDirectory(held.source, held.tail, signal);
-  const fail = failer(source.name);
+  const what = `${source.name}: ${label}`;
+  const directory = await findDirectory(what, held.source, held.tail, signal);
+  const fail = failer(what);
   if (directory.start + directory.bytes > directory.limit) {
     fail(
       `the directory must end before byte ${directory.limit}: it takes ${directory.bytes} bytes from byte ${directory.start}`,
@@ -77,16 +85,16 @@ export async function readZip(source: ByteSource, signal?: AbortSignal): Promise
     fail(`${directory.count} entries must fit into the directory: it has ${directory.bytes} bytes`);
   }
   const bytes = await held.source.read(directory.start, directory.bytes, signal);
-  const members = parseDirectory(source.name, bytes, directory.count, directory.start);
-  return { source: held.source, members, tailStart: source.size - held.tail.length };
+  const members = parseDirectory(what, bytes, directory.count, directory.start);
+  return { source: held.source, members, tailStart: source.size - held.tail.length, label };
 }
 
 /**
  * Where a member's data begins, from its local header. `head` holds at least the header's fixed part and the name.
  * @throws FormatError when the header is another member's or none
  */
-export function dataOffset(file: string, member: ZipMember, head: Uint8Array<ArrayBuffer>): number {
-  const fail = failer(file, member.name);
+export function dataOffset(archive: ZipArchive, member: ZipMember, head: Uint8Array<ArrayBuffer>): number {
+  const fail = failer(`${archive.source.name}: ${archive.label}`, member.name);
   const view = viewOf(head);
   if (view.getUint32(0, true) !== localSignature) {
     fail(`must have a local header at byte ${member.headerOffset}: there is none`);
@@ -114,11 +122,12 @@ interface Directory {
 }
 
 async function findDirectory(
+  what: string,
   source: ByteSource,
   tail: Uint8Array<ArrayBuffer>,
   signal?: AbortSignal,
 ): Promise<Directory> {
-  const fail = failer(source.name);
+  const fail = failer(what);
   const view = viewOf(tail);
   let at = tail.length - endBytes;
   while (
@@ -164,12 +173,12 @@ async function findDirectory(
 }
 
 function parseDirectory(
-  file: string,
+  what: string,
   bytes: Uint8Array<ArrayBuffer>,
   count: number,
   start: number,
 ): Map<string, ZipMember> {
-  const fail = failer(file);
+  const fail = failer(what);
   const view = viewOf(bytes);
   const found: Omit<ZipMember, 'limit'>[] = [];
   let at = 0;
@@ -204,12 +213,12 @@ function parseDirectory(
   }
   if (at !== bytes.length)
     fail(`the directory must end with its last entry: ${bytes.length - at} bytes follow`);
-  return limitMembers(file, found, start);
+  return limitMembers(what, found, start);
 }
 
 /** Gives each member its limit and checks that none reaches beyond it. */
 function limitMembers(
-  file: string,
+  what: string,
   found: readonly Omit<ZipMember, 'limit'>[],
   directoryStart: number,
 ): Map<string, ZipMember> {
@@ -217,7 +226,7 @@ function limitMembers(
   const limits = new Map(sorted.map((member, i) => [member, sorted[i + 1]?.headerOffset ?? directoryStart]));
   const members = new Map<string, ZipMember>();
   for (const member of found) {
-    const fail = failer(file, member.name);
+    const fail = failer(what, member.name);
     const limit = Math.min(limits.get(member) ?? 0, directoryStart);
     const least = member.headerOffset + localBytes + member.nameBytes + member.packedBytes;
     if (!Number.isSafeInteger(least) || !Number.isSafeInteger(member.bytes) || least > limit) {
@@ -294,9 +303,9 @@ function wide(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
 }
 
-function failer(file: string, member?: string): (rule: string) => never {
-  const what = member === undefined ? '' : `ZIP member ${nameText(member)} `;
+function failer(what: string, member?: string): (rule: string) => never {
+  const which = member === undefined ? '' : `ZIP member ${nameText(member)} `;
   return (rule) => {
-    throw new FormatError(`${file}: torch: ${what}${rule}`);
+    throw new FormatError(`${what}: ${which}${rule}`);
   };
 }
