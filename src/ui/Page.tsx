@@ -10,10 +10,12 @@ import { KeysSheet } from './frame/KeysSheet';
 import { NoticeList } from './frame/NoticeList';
 import { Rail } from './frame/Rail';
 import { TopStrip } from './frame/TopStrip';
-import { Unavailable, isUnavailable } from './frame/Unavailable';
+import { Unavailable } from './frame/Unavailable';
 import styles from './Page.module.css';
 import { DevicePanel } from './panels/Device/DevicePanel';
 import { GeneratePanel } from './panels/Generate/GeneratePanel';
+import { ModelsPanel } from './panels/Models/ModelsPanel';
+import { isUnavailable } from './state/engineView';
 import { panelStore, type Panel } from './state/panel';
 import type { Theme } from './state/kept';
 import { cssVariables, theme as mantineTheme } from './theme';
@@ -81,6 +83,8 @@ function OpenPanel({ panel }: { readonly panel: Panel }): ReactElement {
   switch (panel) {
     case 'generate':
       return <GeneratePanel />;
+    case 'models':
+      return <ModelsPanel />;
     case 'device':
       return <DevicePanel />;
     default:

@@ -3,16 +3,17 @@
  * Panels read the stores and call these methods; they never talk to the engine themselves.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import { TabditError, messageOf } from '../core/errors';
-import type { GenerateSettings, PictureSettings, WeightStorage } from '../protocol/generate';
-import type { RequestId, WireError, WorkerMessage } from '../protocol/messages';
+import type { GenerateSettings, PictureSettings } from '../protocol/generate';
+import type { RequestId, WorkerMessage } from '../protocol/messages';
 import { RemoteError, type EngineClient } from './engineClient';
+import { Models } from './models';
 import { initialEngineView, reduceEngine, runningGeneration, type EngineView } from './state/engineView';
 import type { Gallery } from './state/gallery';
-import { seedProblem } from './state/kept';
 import type { KeptState } from './state/keptStore';
 import { Notices } from './state/notices';
-import { draftFrom, randomSeed, restoreDoubt, settingsOf } from './state/settings';
+import type { Panel } from './state/panel';
+import { draftFrom, generateProblem, randomSeed, restoreDoubt, settingsOf } from './state/settings';
+import { wireError } from './wireError';
 
 export interface AppParts {
   readonly client: EngineClient;
@@ -20,8 +21,12 @@ export interface AppParts {
   readonly gallery: Gallery;
   /** Address of the folder of the model that is loaded at the start; absolute, ends with a slash. */
   readonly demo: string;
+  /** Address of the program's own files; absolute, ends with a slash. */
+  readonly assets: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Opens a panel. */
+  readonly goTo: (panel: Panel) => void;
 }
 
 export class App {
@@ -29,49 +34,45 @@ export class App {
   readonly kept: StoreApi<KeptState>;
   readonly gallery: Gallery;
   readonly notices = new Notices();
+  readonly models: Models;
   readonly #client: EngineClient;
-  readonly #demo: string;
+  readonly #assets: string;
   readonly #now: () => number;
+  readonly #goTo: (panel: Panel) => void;
 
-  constructor({ client, kept, gallery, demo, now }: AppParts) {
+  constructor({ client, kept, gallery, demo, assets, now, goTo }: AppParts) {
     this.#client = client;
     this.kept = kept;
     this.gallery = gallery;
-    this.#demo = demo;
+    this.#assets = assets;
     this.#now = now;
+    this.#goTo = goTo;
+    const { engine, notices } = this;
+    this.models = new Models({
+      ...{ client, engine, kept, notices, goTo },
+      openPicture: (file) => void this.openPicture(file),
+      demo: { kind: 'bundle', base: demo },
+    });
   }
 
   /** Opens the device; the model follows when the engine is ready. Call once. */
   start(): void {
     this.#client.listen((message) => this.#hear(message));
-    this.#ask(this.#client.ask('init', {}).answer);
+    this.#open();
     void this.gallery.restore();
   }
 
   /** Tries again to open a device where there was none. */
   retryDevice(): void {
-    this.#ask(this.#client.ask('init', {}).answer);
-  }
-
-  /** Loads the model, with weights as chosen, in place of the present one. */
-  loadModel(): void {
-    const { weights } = this.kept.getState().draft;
-    this.#ask(this.#client.ask('loadModel', { base: this.#demo, weights }).answer);
-  }
-
-  /** Chooses how weights are stored; a loaded model is loaded again. */
-  chooseWeights(weights: WeightStorage): void {
-    this.kept.getState().setDraft({ weights });
-    const { model, state } = this.engine.getState();
-    if (state.name === 'ready' && model && model.weights !== weights) this.loadModel();
+    this.#open();
   }
 
   /** Makes what the fields describe; queues it while another is being made. */
   generate(): void {
-    const { model } = this.engine.getState();
+    const view = this.engine.getState();
     const { draft } = this.kept.getState();
-    if (!model || seedProblem(draft.seed) !== null) return;
-    this.generateFrom(settingsOf(draft, model));
+    if (!view.model || generateProblem(view, draft.seed) !== '') return;
+    this.generateFrom(settingsOf(draft, view.model));
   }
 
   generateFrom(settings: GenerateSettings): void {
@@ -125,8 +126,10 @@ export class App {
       const bytes = new Uint8Array(await file.arrayBuffer());
       const settings = await this.#client.ask('readPicture', { name: file.name, bytes }, [bytes.buffer])
         .answer;
-      if (settings) this.useSettings(settings, `“${file.name}”`);
-      else
+      if (settings) {
+        this.#goTo('generate');
+        this.useSettings(settings, `“${file.name}”`);
+      } else
         this.notices.complain(
           `“${file.name}” carries no settings: it was not made by tabdit, or they were removed.`,
         );
@@ -140,18 +143,25 @@ export class App {
     this.notices.say('Picture removed.', { label: 'Undo', run: () => void undo() });
   }
 
+  #open(): void {
+    this.#ask(this.#client.ask('init', { assets: this.#assets }).answer);
+  }
+
   #hear(message: WorkerMessage): void {
     const before = this.engine.getState();
-    this.engine.setState(reduceEngine(before, message));
+    this.engine.setState(reduceEngine(before, message, this.#now()));
     switch (message.type) {
       case 'state':
-        if (message.state.name === 'ready' && before.state.name !== 'ready') this.loadModel();
+        if (message.state.name === 'ready' && before.state.name !== 'ready') this.models.ready();
         break;
       case 'done':
         if (message.of === 'generate') void this.gallery.add(message.id, message.value, this.#now());
+        if (message.of === 'loadModel') this.models.holds(message.value.source);
+        if (message.of === 'unloadModel') this.models.holds(null);
         break;
       case 'adapter':
       case 'model':
+      case 'library':
       case 'job':
       case 'loadProgress':
       case 'progress':
@@ -170,14 +180,4 @@ export class App {
       if (!(thrown instanceof RemoteError)) this.notices.complain('Something went wrong.', wireError(thrown));
     });
   }
-}
-
-/** Anything thrown, in the form that is shown and copied. */
-export function wireError(thrown: unknown): WireError {
-  if (thrown instanceof RemoteError) {
-    return { name: thrown.remoteName, code: thrown.code, message: thrown.message, stack: thrown.remoteStack };
-  }
-  const code = thrown instanceof TabditError ? thrown.code : 'internal';
-  const [name, stack] = thrown instanceof Error ? [thrown.name, thrown.stack ?? ''] : ['Error', ''];
-  return { name, code, message: messageOf(thrown), stack };
 }

@@ -97,6 +97,7 @@ export class EngineClient {
       case 'state':
       case 'adapter':
       case 'model':
+      case 'library':
       case 'job':
       case 'loadProgress':
       case 'progress':

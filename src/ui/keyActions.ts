@@ -48,6 +48,7 @@ export const keyActions: readonly KeyAction[] = [
     },
   },
   { what: 'Go to Generate', key: 'g', mod: false, run: () => goTo('generate') },
+  { what: 'Go to Models', key: 'm', mod: false, run: () => goTo('models') },
   { what: 'Go to Device', key: 'd', mod: false, run: () => goTo('device') },
   { what: 'Show this sheet', key: '?', mod: false, run: () => keysSheet.setState({ open: true }) },
 ];

@@ -9,7 +9,7 @@ import { listenToKeys } from './keyActions';
 import { Page, schemeOf } from './Page';
 import { Gallery } from './state/gallery';
 import { createKeptStore, pageStorage } from './state/keptStore';
-import { followHistory } from './state/panel';
+import { followHistory, goTo } from './state/panel';
 import { indexedDbPictures } from './state/pictureStorage';
 
 const root = document.getElementById('root');
@@ -21,7 +21,9 @@ const app = new App({
   gallery: new Gallery(indexedDbPictures()),
   // relative to the page, which may lie at any path
   demo: new URL('models/emoji-64/', document.baseURI).href,
+  assets: new URL('./', document.baseURI).href,
   now: Date.now,
+  goTo,
 });
 // before the first paint, so that a chosen theme does not flash
 document.documentElement.dataset['mantineColorScheme'] = schemeOf(app.kept.getState().view.theme);

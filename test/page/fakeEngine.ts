@@ -4,7 +4,8 @@
  * `window.fakeEngine`. Runs inside the browser, so it uses nothing from outside the function.
  */
 import type { Page } from 'playwright-core';
-import type { PageMessage, WorkerMessage } from '../../src/protocol/messages';
+import type { ModelDescription, PageMessage, WorkerMessage } from '../../src/protocol/messages';
+import { fakeLibraryScript, type FakeLibrary } from './fakeLibrary';
 
 export interface FakeEngine {
   /** Everything the page sent. */
@@ -18,6 +19,7 @@ export interface FakeEngine {
 declare global {
   interface Window {
     fakeEngine: FakeEngine;
+    fakeLibrary: (defaultBudget: number, tensors: number) => FakeLibrary;
   }
 }
 
@@ -26,14 +28,25 @@ export interface FakeOptions {
   readonly stepMs: number;
   /** State reported on init. */
   readonly state: 'ready' | 'no-webgpu' | 'insecure' | 'no-adapter';
-  /** Whether loading the model succeeds. */
+  /** Whether loading a model succeeds. */
   readonly model: 'loads' | 'fails' | 'hangs';
+  /** Edge of the demo model's pictures. */
+  readonly imageSize: number;
+  /** Tensors of every file that has any. */
+  readonly tensors: number;
 }
 
-export const fakeDefaults: FakeOptions = { stepMs: 20, state: 'ready', model: 'loads' };
+export const fakeDefaults: FakeOptions = {
+  stepMs: 20,
+  state: 'ready',
+  model: 'loads',
+  imageSize: 64,
+  tensors: 478,
+};
 
 /** Call before the page is opened. */
 export async function fakeEngine(page: Page, options: Partial<FakeOptions> = {}): Promise<void> {
+  await page.addInitScript(fakeLibraryScript);
   await page.addInitScript(install, { ...fakeDefaults, ...options });
 }
 
@@ -73,15 +86,20 @@ export function install(options: FakeOptions): void {
     },
     usedFeatures: ['shader-f16', 'subgroups', 'timestamp-query'],
     usedLimits: { maxBufferSize: 4294967296, maxStorageBufferBindingSize: 2147483644 },
+    defaultBudget: 4e9,
   };
   const plan = { dispatches: 96, pipelines: 31, plannedBytes: 540672, createdBytes: 540672 };
-  const model = {
-    base: '',
+  const model: ModelDescription = {
+    source: { kind: 'bundle', base: '' },
     name: 'emoji-64',
     title: 'Emoji 64 px (demo)',
     licence: 'Pictures: Noto Color Emoji (SIL OFL 1.1).',
-    imageSize: 64,
-    weights: 'f16' as const,
+    imageSize: options.imageSize,
+    weights: 'f16',
+    weightChoice: 'auto',
+    residency: 'resident',
+    budget: 4e9,
+    quantization: [],
     defaults: {
       steps: 16,
       guidance: 3,
@@ -124,16 +142,18 @@ export function install(options: FakeOptions): void {
     share: number,
     hue: number,
   ): { width: number; height: number; rgb: Uint8Array<ArrayBuffer> } => {
-    const rgb = new Uint8Array(64 * 64 * 3);
-    for (let i = 0; i < 64 * 64; i++) {
-      const distance = Math.hypot((i % 64) - 31.5, Math.floor(i / 64) - 31.5);
+    const size = loaded?.imageSize ?? options.imageSize;
+    const rgb = new Uint8Array(size * size * 3);
+    const centre = (size - 1) / 2;
+    for (let i = 0; i < size * size; i++) {
+      const distance = Math.hypot((i % size) - centre, Math.floor(i / size) - centre);
       const noise = (((i * 7919) % 251) - 125) * (1 - share);
       for (let c = 0; c < 3; c++) {
         const inside = c === hue % 3 ? 60 : 205;
-        rgb[i * 3 + c] = Math.max(0, Math.min(255, (distance < 26 ? inside : 250) + noise));
+        rgb[i * 3 + c] = Math.max(0, Math.min(255, (distance < 0.4 * size ? inside : 250) + noise));
       }
     }
-    return { width: 64, height: 64, rgb };
+    return { width: size, height: size, rgb };
   };
   const png = async ({
     width,
@@ -150,6 +170,7 @@ export function install(options: FakeOptions): void {
 
   const cancelled = new Set<number>();
   let last = Promise.resolve();
+  let loaded: ModelDescription | null = null;
   const generate = async (message: Extract<PageMessage, { type: 'generate' }>): Promise<void> => {
     const { id, settings } = message;
     const { prompts, steps } = settings;
@@ -173,14 +194,15 @@ export function install(options: FakeOptions): void {
       if (step === 0) continue;
       say({ type: 'preview', id, step, pictures: prompts.map((_, i) => picture(step / steps, hue + i)) });
     }
+    const size = loaded?.imageSize ?? options.imageSize;
     const pictures = await Promise.all(
       prompts.map(async (prompt, index) => ({
         png: await png(picture(1, hue + index)),
-        width: 64,
-        height: 64,
+        width: size,
+        height: size,
         settings: {
           program: 'tabdit' as const,
-          model: model.name,
+          model: loaded?.name ?? model.name,
           prompt,
           steps,
           guidance: settings.guidance,
@@ -196,19 +218,68 @@ export function install(options: FakeOptions): void {
     say({ type: 'done', id, of: 'generate', value: { pictures, timings } });
   };
 
-  const load = async (id: number, base: string): Promise<void> => {
-    say({ type: 'job', id, job: { kind: 'loadModel', base }, phase: 'running' });
-    say({ type: 'loadProgress', id, done: 2_300_000, total: 6_150_000, what: 'transformer' });
-    if (options.model === 'hangs') return;
-    await wait(options.stepMs);
+  const files = window.fakeLibrary(adapter.defaultBudget, options.tensors);
+  const tellLibrary = (): void => say({ type: 'library', library: files.view() });
+
+  const load = async (message: Extract<PageMessage, { type: 'loadModel' }>): Promise<void> => {
+    const { id, source, weights } = message;
+    const stop = (): boolean => {
+      if (!cancelled.has(id)) return false;
+      say({ type: 'failed', id, of: 'loadModel', error: error('cancelled', 'cancelled') });
+      return true;
+    };
+    if (stop()) return;
+    say({ type: 'job', id, job: { kind: 'loadModel', source }, phase: 'running' });
+    if (loaded) say({ type: 'model', model: null });
+    loaded = null;
+    const own = source.kind === 'library';
+    const total = own ? 5_930_000_000 : 6_150_000;
+    for (let done = 0; done <= 4; done++) {
+      say({ type: 'loadProgress', id, done: (done / 4) * total, total, what: 'transformer' });
+      await wait(options.stepMs);
+      if (options.model === 'hangs') await new Promise(() => {});
+      if (stop()) return;
+    }
     if (options.model === 'fails') {
-      const message = `${base}tabdit.json: must be on the server: status 404`;
-      say({ type: 'failed', id, of: 'loadModel', error: error('not-found', message) });
+      const message = own
+        ? `memory: the largest part must fit the budget of ${files.view().budget} bytes: it needs 4900000000 bytes with f32 weights`
+        : `${source.base}tabdit.json: must be on the server: status 404`;
+      say({ type: 'failed', id, of: 'loadModel', error: error(own ? 'limit' : 'not-found', message) });
       return;
     }
-    const value = { ...model, base };
-    say({ type: 'model', model: value });
-    say({ type: 'done', id, of: 'loadModel', value });
+    const plan = files
+      .view()
+      .plans.find((candidate) => candidate.weights === (weights === 'auto' ? 'f16' : weights));
+    loaded = {
+      ...model,
+      ...{
+        source,
+        weightChoice: weights,
+        weights: weights === 'auto' ? 'f16' : weights,
+        budget: files.view().budget,
+      },
+      ...(own && {
+        ...{ name: 'MicroDiT_XL_2', title: 'MicroDiT_XL_2, 512 px', licence: '', imageSize: 512 },
+        defaults: { steps: 30, guidance: 5, prompts: [] },
+        parameters: [
+          { part: 'diffusion transformer', count: 1_165_442_320 },
+          { part: 'text tower', count: 352_984_064 },
+          { part: 'autoencoder', count: 83_653_863 },
+        ],
+        memory: plan?.parts ?? [],
+        residency: plan?.fit === 'resident' ? 'resident' : 'staged',
+        loadMs: 41_000,
+      }),
+      quantization:
+        weights === 'int8'
+          ? [
+              { tensor: 'blocks.27.mlp.experts.w2', maxError: 0.0123, relativeError: 0.0121 },
+              { tensor: 'blocks.0.attn.qkv.weight', maxError: 0.0045, relativeError: 0.0042 },
+            ]
+          : [],
+    };
+    say({ type: 'model', model: loaded });
+    say({ type: 'done', id, of: 'loadModel', value: loaded });
   };
 
   const check = (id: number): void => {
@@ -245,7 +316,43 @@ export function install(options: FakeOptions): void {
         }
         break;
       case 'loadModel':
-        void load(id, message.base);
+        say({ type: 'job', id, job: { kind: 'loadModel', source: message.source }, phase: 'queued' });
+        last = last.then(() => load(message));
+        break;
+      case 'unloadModel':
+        say({ type: 'job', id, job: { kind: 'unloadModel' }, phase: 'queued' });
+        last = last.then(() => {
+          loaded = null;
+          say({ type: 'model', model: null });
+          say({ type: 'done', id, of: 'unloadModel', value: null });
+        });
+        break;
+      case 'addFiles': {
+        const added = files.add(message.files);
+        tellLibrary();
+        say({ type: 'done', id, of: 'addFiles', value: added });
+        break;
+      }
+      case 'removeItem':
+        files.remove(message.item);
+        tellLibrary();
+        say({ type: 'done', id, of: 'removeItem', value: null });
+        break;
+      case 'choosePart':
+        files.choose(message.role, message.choice);
+        tellLibrary();
+        say({ type: 'done', id, of: 'choosePart', value: null });
+        break;
+      case 'setBudget':
+        files.setBudget(message.bytes);
+        tellLibrary();
+        say({ type: 'done', id, of: 'setBudget', value: null });
+        break;
+      case 'readTensors':
+        say({ type: 'done', id, of: 'readTensors', value: files.tensors() });
+        break;
+      case 'readStatistics':
+        say({ type: 'done', id, of: 'readStatistics', value: files.statistics() });
         break;
       case 'generate': {
         say({ type: 'job', id, job: { kind: 'generate', settings: message.settings }, phase: 'queued' });
@@ -264,7 +371,7 @@ export function install(options: FakeOptions): void {
           type: 'done',
           id,
           of: 'describeDevice',
-          value: { adapter, pipelines: 74, memory: model.memory },
+          value: { adapter, pipelines: 74, memory: loaded?.memory ?? [] },
         });
         break;
       case 'readPicture':

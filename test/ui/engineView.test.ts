@@ -4,12 +4,15 @@ import type { WireError, WorkerMessage } from '../../src/protocol/messages';
 import {
   initialEngineView,
   jobFraction,
+  loadingFrom,
   loadingJob,
+  modelChanges,
   queuedGenerations,
   reduceEngine,
   runningGeneration,
   type EngineView,
 } from '../../src/ui/state/engineView';
+import { jobStatus } from '../../src/ui/state/jobWords';
 
 const settings: GenerateSettings = {
   prompts: ['fox'],
@@ -20,8 +23,13 @@ const settings: GenerateSettings = {
 };
 const job = { kind: 'generate', settings } as const;
 const error = (code: string): WireError => ({ name: 'E', code, message: code, stack: '' });
-const hear = (messages: readonly WorkerMessage[], from: EngineView = initialEngineView): EngineView =>
-  messages.reduce(reduceEngine, from);
+/** The view after messages that came `everyMs` after each other. */
+const hear = (
+  messages: readonly WorkerMessage[],
+  from: EngineView = initialEngineView,
+  everyMs = 1,
+): EngineView =>
+  messages.reduce((view, message, index) => reduceEngine(view, message, 1e12 + index * everyMs), from);
 const progress = (step: number): WorkerMessage => ({
   type: 'progress',
   id: 5,
@@ -86,16 +94,75 @@ describe('engine view', () => {
     });
   });
 
+  const library = { kind: 'library' } as const;
+  const load = { kind: 'loadModel', source: library } as const;
+  const loadProgress = (done: number, what = 'transformer'): WorkerMessage => ({
+    type: 'loadProgress',
+    id: 2,
+    done,
+    total: 40,
+    what,
+  });
+
   test('loading a model, and what it failed on', () => {
-    const load = { kind: 'loadModel', base: 'x/' } as const;
-    const loading = hear([
-      { type: 'job', id: 2, job: load, phase: 'running' },
-      { type: 'loadProgress', id: 2, done: 30, total: 40, what: 'transformer' },
-    ]);
+    const loading = hear([{ type: 'job', id: 2, job: load, phase: 'running' }, loadProgress(30)]);
     expect(jobFraction(loadingJob(loading)!)).toBe(0.75);
+    expect(loadingFrom(loading, 'library')?.id).toBe(2);
+    expect(loadingFrom(loading, 'bundle')).toBeUndefined();
+    expect(modelChanges(loading)).toBe(true);
     const failed = hear([{ type: 'failed', id: 2, of: 'loadModel', error: error('network') }], loading);
-    expect(failed.errors.loadModel?.code).toBe('network');
+    expect(failed.errors.loadModel).toMatchObject({ source: library, error: { code: 'network' } });
     expect(loadingJob(failed)).toBeUndefined();
+    expect(modelChanges(failed)).toBe(false);
+  });
+
+  test('time left comes from the speed so far, once there is one', () => {
+    const running: WorkerMessage = { type: 'job', id: 2, job: load, phase: 'running' };
+    const messages = [running, loadProgress(10), loadProgress(20), loadProgress(25)];
+    expect(loadingJob(hear(messages.slice(0, 2), undefined, 600))?.load?.leftMs).toBeNull();
+    expect(loadingJob(hear(messages.slice(0, 3), undefined, 600))?.load?.leftMs).toBeNull();
+    // 15 in 1.2 s, and 15 more to come
+    expect(loadingJob(hear(messages, undefined, 600))?.load?.leftMs).toBeCloseTo(1200);
+    // what starts anew is measured anew
+    const again = hear([...messages, loadProgress(5, 'text tower')], undefined, 600);
+    expect(loadingJob(again)?.load).toMatchObject({ what: 'text tower', leftMs: null });
+  });
+
+  test('what broke a load can be read while the model before comes back', () => {
+    const demo = { kind: 'loadModel', source: { kind: 'bundle', base: 'x/' } } as const;
+    const lost = hear([
+      { type: 'job', id: 2, job: load, phase: 'running' },
+      { type: 'state', state: { name: 'device-lost', message: '', attempt: 1, attempts: 5 } },
+      { type: 'failed', id: 2, of: 'loadModel', error: error('device-lost') },
+      { type: 'state', state: { name: 'ready', rebuilt: 1 } },
+      { type: 'job', id: 3, job: demo, phase: 'running' },
+    ]);
+    expect(lost.errors.loadModel).toMatchObject({ source: library, error: { code: 'device-lost' } });
+    const again = hear([{ type: 'job', id: 4, job: load, phase: 'queued' }], lost);
+    expect(again.errors.loadModel).toBeNull();
+  });
+
+  test('a part that comes in does not change how far a generation is', () => {
+    const view = hear([{ type: 'job', id: 5, job, phase: 'running' }, progress(2)]);
+    const loading = hear([{ type: 'loadProgress', id: 5, done: 3, total: 4, what: 'autoencoder' }], view);
+    const [bringing] = loading.jobs;
+    expect(jobFraction(bringing!)).toBe(0.5);
+    expect(jobStatus(bringing!)).toBe('autoencoder, 3 B of 4 B');
+    const [on] = hear([progress(3)], loading).jobs;
+    expect(on).toMatchObject({ load: null, progress: { step: 3 } });
+    expect(jobStatus(on!)).toBe('step 3 of 4');
+  });
+
+  test('the library is what the engine last said', () => {
+    const chosen = { dit: null, vae: null, text: null, tokenizer: null };
+    const told = { items: [], chosen, missing: [], conflicts: [], plans: [], budget: 4e9 };
+    expect(hear([{ type: 'library', library: told }]).library).toEqual(told);
+    // it outlives the device
+    const lost: WorkerMessage = {
+      type: 'state',
+      state: { name: 'device-lost', message: '', attempt: 1, attempts: 5 },
+    };
+    expect(hear([{ type: 'library', library: told }, lost]).library).toEqual(told);
   });
 
   test('the self-check collects rows of its own run only', () => {

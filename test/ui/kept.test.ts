@@ -12,6 +12,7 @@ describe('the restore door', () => {
         seed: '-9223372036854775808',
         count: 4,
       },
+      loading: { weights: 'int8' as const, budget: 8.25e9 },
       view: { ...initialKept.view, theme: 'dark' as const, pixels: true },
     };
     expect(restoreKept(serializeKept(kept))).toEqual(kept);
@@ -25,7 +26,7 @@ describe('the restore door', () => {
       'null',
       '[]',
       '7',
-      '{"version":2,"draft":{}}',
+      '{"version":3,"draft":{"prompt":"x"}}',
       '{"draft":{"prompt":"x"}}',
     ]) {
       expect(restoreKept(text)).toEqual(initialKept);
@@ -34,7 +35,7 @@ describe('the restore door', () => {
 
   test('a field that does not hold is set back alone', () => {
     const text = JSON.stringify({
-      version: 1,
+      version: 2,
       draft: {
         prompt: 'kept',
         steps: 1e9,
@@ -44,12 +45,33 @@ describe('the restore door', () => {
         noiseLayout: 'mps',
         more: 1,
       },
+      loading: { weights: 'int4', budget: 12e9 },
       view: 'broken',
     });
     expect(restoreKept(text)).toEqual({
       draft: { ...initialKept.draft, prompt: 'kept', seed: 'half typed' },
+      loading: { weights: 'auto', budget: 12e9 },
       view: initialKept.view,
     });
+  });
+});
+
+describe('version 1', () => {
+  const first = (draft: unknown): string =>
+    JSON.stringify({ version: 1, draft, view: { theme: 'dark', moreOpen: true } });
+
+  test('everything typed stays, and weights that were chosen are still chosen', () => {
+    const kept = restoreKept(first({ prompt: 'fox', steps: 9, seed: '4', weights: 'f32' }));
+    expect(kept).toEqual({
+      draft: { ...initialKept.draft, prompt: 'fox', steps: 9, seed: '4' },
+      loading: { weights: 'f32', budget: null },
+      view: { ...initialKept.view, theme: 'dark', moreOpen: true },
+    });
+  });
+
+  test('f16 was what nobody had chosen: it is automatic now', () => {
+    expect(restoreKept(first({ prompt: 'fox', weights: 'f16' })).loading.weights).toBe('auto');
+    expect(restoreKept(first('broken'))).toMatchObject({ draft: initialKept.draft, view: { theme: 'dark' } });
   });
 });
 
@@ -66,8 +88,10 @@ describe('the store behind it', () => {
   test('writes every change, and a new one reads it', () => {
     const shared = storage();
     createKeptStore(shared).getState().setDraft({ prompt: 'panda' });
+    createKeptStore(shared).getState().setLoading({ budget: 6e9 });
     const again = createKeptStore(shared).getState();
     expect(again.draft.prompt).toBe('panda');
+    expect(again.loading).toEqual({ weights: 'auto', budget: 6e9 });
     expect(again.keeps).toBe(true);
   });
 

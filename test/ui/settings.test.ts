@@ -1,17 +1,29 @@
 import { describe, expect, test } from 'vitest';
 import type { PictureSettings } from '../../src/protocol/generate';
-import type { ModelDescription } from '../../src/protocol/messages';
+import type { JobDescription, ModelDescription } from '../../src/protocol/messages';
 import { parsePictureSettings } from '../../src/protocol/pictureSettings';
+import { initialEngineView, type EngineView, type Job } from '../../src/ui/state/engineView';
 import { initialKept } from '../../src/ui/state/kept';
-import { draftFrom, randomSeed, restoreDoubt, settingsOf, valuesOf } from '../../src/ui/state/settings';
+import {
+  draftFrom,
+  generateProblem,
+  randomSeed,
+  restoreDoubt,
+  settingsOf,
+  valuesOf,
+} from '../../src/ui/state/settings';
 
 const model: ModelDescription = {
-  base: 'http://x/',
+  source: { kind: 'bundle', base: 'http://x/' },
   name: 'emoji-64',
   title: 'Emoji',
   licence: '',
   imageSize: 64,
   weights: 'f16',
+  weightChoice: 'auto',
+  residency: 'resident',
+  budget: 4e9,
+  quantization: [],
   defaults: { steps: 16, guidance: 3, prompts: ['grinning face', 'panda'] },
   parameters: [],
   memory: [],
@@ -41,8 +53,8 @@ describe('fields and settings', () => {
   });
 
   test('a picture taken over makes itself again', () => {
-    const draft = draftFrom(picture, { ...initialKept.draft, weights: 'f32' }, model);
-    expect(draft).toMatchObject({ steps: null, guidance: 4.5, weights: 'f32', count: 3 });
+    const draft = draftFrom(picture, initialKept.draft, model);
+    expect(draft).toMatchObject({ steps: null, guidance: 4.5, count: 3 });
     expect(settingsOf(draft, model)).toEqual({
       prompts: ['panda', 'panda', 'panda'],
       steps: 16,
@@ -62,6 +74,26 @@ describe('fields and settings', () => {
   test('drawn seeds have 32 bits', () => {
     expect(randomSeed(() => 0)).toBe('0');
     expect(randomSeed(() => 1 - 2 ** -33)).toBe('4294967295');
+  });
+});
+
+describe('why nothing can be made', () => {
+  const ready: EngineView = { ...initialEngineView, state: { name: 'ready', rebuilt: 0 }, model };
+  const job = (description: JobDescription): Job => ({
+    ...{ id: 1, job: description, phase: 'queued', progress: null, sigmas: [], preview: null, load: null },
+  });
+  const load = job({ kind: 'loadModel', source: { kind: 'library' } });
+
+  test('no device, no model, another model on its way, a bad seed', () => {
+    expect(generateProblem(ready, '7')).toBe('');
+    expect(generateProblem(initialEngineView, '7')).toContain('graphics chip');
+    expect(generateProblem({ ...ready, model: null }, '7')).toBe('No model is loaded');
+    expect(generateProblem({ ...ready, model: null, jobs: [load] }, '7')).toBe('The model is being loaded');
+    expect(generateProblem({ ...ready, jobs: [load] }, '7')).toBe('Another model is to be loaded');
+    expect(generateProblem({ ...ready, jobs: [job({ kind: 'unloadModel' })] }, '7')).toBe(
+      'The model is being taken off',
+    );
+    expect(generateProblem(ready, 'x')).toBe('The seed is not a number');
   });
 });
 

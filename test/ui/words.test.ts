@@ -16,6 +16,7 @@ describe('keys', () => {
     expect(actionFor(press('Enter', true), { ...free, typing: true })?.what).toBe('Make the picture');
     expect(actionFor({ ...press('Enter'), metaKey: true }, free)?.what).toBe('Make the picture');
     expect(actionFor(press('d'), free)?.what).toBe('Go to Device');
+    expect(actionFor(press('m'), free)?.what).toBe('Go to Models');
     expect(actionFor(press('D'), free)?.what).toBe('Go to Device');
     expect(actionFor(press('d'), { ...free, typing: true })).toBeUndefined();
     expect(actionFor(press('d'), { ...free, singleKeys: false })).toBeUndefined();
@@ -34,6 +35,7 @@ describe('keys', () => {
 test('addresses of panels', () => {
   expect(panelOf('')).toBe('generate');
   expect(panelOf('?panel=device&x=1')).toBe('device');
+  expect(panelOf('?panel=models')).toBe('models');
   expect(panelOf('?panel=nowhere')).toBe('generate');
   expect(searchFor('device', '?x=1')).toBe('?x=1&panel=device');
   expect(searchFor('generate', '?x=1&panel=device')).toBe('?x=1');

@@ -1,40 +1,11 @@
 /** What the engine works on: how many jobs and how far, and on asking each of them with its cancel. */
 import { Button, Popover, Progress, UnstyledButton } from '@mantine/core';
 import type { ReactElement } from 'react';
-import { formatSeconds } from '../../core/units';
 import { useApp, useEngine } from '../appContext';
-import { jobFraction, type Job } from '../state/engineView';
+import { jobFraction } from '../state/engineView';
+import { jobStatus, jobTitle } from '../state/jobWords';
 import { Icon } from '../widgets/Icon';
 import styles from './TopStrip.module.css';
-
-/** A job in a few words. */
-export function jobTitle({ job }: Job): string {
-  switch (job.kind) {
-    case 'loadModel':
-      return 'Loading the model';
-    case 'generate': {
-      const count = job.settings.prompts.length;
-      const prompt = job.settings.prompts[0] || 'no prompt';
-      return count > 1 ? `${count} × “${prompt}”` : `“${prompt}”`;
-    }
-    case 'selfCheck':
-      return 'Self-check';
-    default:
-      job satisfies never;
-      return '';
-  }
-}
-
-/** Where a job stands, in a few words. */
-export function jobStatus(job: Job): string {
-  if (job.phase === 'queued') return 'waits';
-  if (job.phase === 'cancelling') return 'is being cancelled';
-  if (job.progress) {
-    const { step, steps, leftMs } = job.progress;
-    return `step ${step} of ${steps}${leftMs === null ? '' : `, ${formatSeconds(leftMs / 1000)} left`}`;
-  }
-  return job.load?.what ?? 'runs';
-}
 
 export function JobsButton(): ReactElement | null {
   const jobs = useEngine((view) => view.jobs);

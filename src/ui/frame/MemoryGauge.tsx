@@ -1,4 +1,4 @@
-/** GPU memory that the loaded model holds: the sum in the top strip, by purpose on asking. */
+/** GPU memory that the loaded model holds, of its budget: the sum in the top strip, by purpose on asking. */
 import { Popover, UnstyledButton } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { formatBytes } from '../../core/units';
@@ -9,24 +9,27 @@ import { MemoryBar, totalBytes } from '../widgets/MemoryBar';
 import styles from './TopStrip.module.css';
 
 export function MemoryGauge(): ReactElement | null {
-  const memory = useEngine((view) => view.model?.memory);
-  if (!memory) return null;
+  const model = useEngine((view) => view.model);
+  if (!model) return null;
+  const { memory, budget } = model;
   const total = formatBytes(totalBytes(memory));
+  const allowed = formatBytes(budget);
   return (
     <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus>
       <Popover.Target>
         <UnstyledButton
           className={classNames(styles.gauge, styles.memory)}
-          aria-label={`GPU memory in use: ${total}`}
+          aria-label={`GPU memory in use: ${total} of a budget of ${allowed}`}
         >
           <Icon name="memory" size={18} />
           <span>{total}</span>
+          <span className={classNames(styles.dim, styles.budget)}>of {allowed}</span>
         </UnstyledButton>
       </Popover.Target>
       <Popover.Dropdown>
         <section aria-label="GPU memory">
           <p className={styles.cardTitle}>GPU memory of this model</p>
-          <MemoryBar parts={memory} />
+          <MemoryBar parts={memory} budget={budget} />
         </section>
       </Popover.Dropdown>
     </Popover>

@@ -8,6 +8,7 @@ import styles from './Rail.module.css';
 
 const entries: readonly { readonly panel: Panel; readonly name: string; readonly icon: IconName }[] = [
   { panel: 'generate', name: 'Generate', icon: 'generate' },
+  { panel: 'models', name: 'Models', icon: 'model' },
   { panel: 'device', name: 'Device', icon: 'device' },
 ];
 

@@ -2,20 +2,13 @@
  * In place of the panels where nothing can be computed: what is missing, what that means, what to do. Addresses of
  * browser settings are text, because no page may link to them.
  */
-import { Button, CopyButton } from '@mantine/core';
+import { Button } from '@mantine/core';
 import type { ReactElement } from 'react';
-import type { EngineState } from '../../protocol/messages';
 import { useApp } from '../appContext';
+import type { UnavailableState } from '../state/engineView';
+import { CopyText } from '../widgets/CopyText';
 import { ErrorNote } from '../widgets/ErrorNote';
-import { Icon } from '../widgets/Icon';
 import styles from './Unavailable.module.css';
-
-/** States in which there is no engine to work with. */
-export type UnavailableState = Extract<EngineState, { name: 'no-webgpu' | 'no-adapter' | 'failed' }>;
-
-export function isUnavailable(state: EngineState): state is UnavailableState {
-  return state.name === 'no-webgpu' || state.name === 'no-adapter' || state.name === 'failed';
-}
 
 export function Unavailable({ state }: { readonly state: UnavailableState }): ReactElement {
   return (
@@ -73,11 +66,11 @@ function NoWebGpu(): ReactElement {
       <h2>Where it is there but switched off</h2>
       <ul>
         <li>
-          Chrome or Edge on Linux: open <Address text="chrome://flags/#enable-unsafe-webgpu" />, choose
+          Chrome or Edge on Linux: open <CopyText text="chrome://flags/#enable-unsafe-webgpu" />, choose
           Enabled, and start the browser again.
         </li>
         <li>
-          Firefox: open <Address text="about:config" />, set <code>dom.webgpu.enabled</code> to true, and
+          Firefox: open <CopyText text="about:config" />, set <code>dom.webgpu.enabled</code> to true, and
           reload this page.
         </li>
         <li>
@@ -122,8 +115,8 @@ function NoAdapter({ message }: { readonly message: string }): ReactElement {
         </li>
         <li>Update the graphics driver. Remote desktops and virtual machines often have none.</li>
         <li>
-          Chrome or Edge: <Address text="chrome://gpu" /> says what is switched off and why. On Linux,{' '}
-          <Address text="chrome://flags/#enable-unsafe-webgpu" /> may be needed.
+          Chrome or Edge: <CopyText text="chrome://gpu" /> says what is switched off and why. On Linux,{' '}
+          <CopyText text="chrome://flags/#enable-unsafe-webgpu" /> may be needed.
         </li>
       </ul>
       <Button onClick={() => app.retryDevice()}>Try again</Button>
@@ -141,21 +134,5 @@ function Browser({ name, versions }: { readonly name: string; readonly versions:
       <th scope="row">{name}</th>
       <td>{versions}</td>
     </tr>
-  );
-}
-
-/** An address that has to be typed or pasted. */
-function Address({ text }: { readonly text: string }): ReactElement {
-  return (
-    <span className={styles.address}>
-      <code>{text}</code>
-      <CopyButton value={text}>
-        {({ copied, copy }) => (
-          <button type="button" className={styles.copy} onClick={copy} aria-label={`Copy ${text}`}>
-            <Icon name={copied ? 'check' : 'copy'} size={14} />
-          </button>
-        )}
-      </CopyButton>
-    </span>
   );
 }

@@ -1,6 +1,6 @@
 /** The store behind `kept.ts`: reads once, writes on every change, and says when the browser keeps nothing. */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import { keptKey, restoreKept, serializeKept, type Draft, type Kept, type View } from './kept';
+import { keptKey, restoreKept, serializeKept, type Draft, type Kept, type Loading, type View } from './kept';
 
 /** The part of Storage that is used. */
 export interface TextStorage {
@@ -12,6 +12,7 @@ export interface KeptState extends Kept {
   /** False once the browser refused to keep something. */
   readonly keeps: boolean;
   readonly setDraft: (change: Partial<Draft>) => void;
+  readonly setLoading: (change: Partial<Loading>) => void;
   readonly setView: (change: Partial<View>) => void;
 }
 
@@ -28,10 +29,12 @@ export function createKeptStore(storage: TextStorage | null): StoreApi<KeptState
     ...restoreKept(text),
     keeps: readable,
     setDraft: (change) => set((state) => ({ draft: { ...state.draft, ...change } })),
+    setLoading: (change) => set((state) => ({ loading: { ...state.loading, ...change } })),
     setView: (change) => set((state) => ({ view: { ...state.view, ...change } })),
   }));
   store.subscribe((state, before) => {
-    if (state.draft === before.draft && state.view === before.view) return;
+    const { draft, loading, view } = state;
+    if (draft === before.draft && loading === before.loading && view === before.view) return;
     const kept = writeTo(storage, serializeKept(state));
     if (kept !== state.keeps) store.setState({ keeps: kept });
   });

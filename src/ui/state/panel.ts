@@ -1,7 +1,7 @@
 /** Which panel is open: part of the address (`?panel=device`), so that reload, back and links work. */
 import { createStore, type StoreApi } from 'zustand/vanilla';
 
-export const panels = ['generate', 'device'] as const;
+export const panels = ['generate', 'models', 'device'] as const;
 
 export type Panel = (typeof panels)[number];
 

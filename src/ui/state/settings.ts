@@ -5,7 +5,8 @@
 import type { GenerateSettings, PictureSettings } from '../../protocol/generate';
 import type { ModelDescription } from '../../protocol/messages';
 import { maxCount } from '../../protocol/pictureSettings';
-import type { Draft } from './kept';
+import { loadingJob, modelChanges, type EngineView } from './engineView';
+import { seedProblem, type Draft } from './kept';
 
 /** What holds where neither the user nor the model says anything. */
 export const fallback = { prompt: '', steps: 30, guidance: 5 } as const;
@@ -42,6 +43,21 @@ export function settingsOf(draft: Draft, model: ModelDescription): GenerateSetti
     seed: draft.seed.trim(),
     noiseLayout: draft.noiseLayout,
   };
+}
+
+/**
+ * Why nothing can be made now; '' when something can. While another model waits to be loaded nothing is queued behind
+ * it: the fields still show the present one's defaults.
+ */
+export function generateProblem(view: EngineView, seed: string): string {
+  const { state, model } = view;
+  if (state.name === 'starting') return 'Looking for the graphics chip';
+  if (state.name === 'device-lost') return 'Waiting for the graphics chip';
+  if (state.name !== 'ready') return 'No graphics chip';
+  if (loadingJob(view)) return model ? 'Another model is to be loaded' : 'The model is being loaded';
+  if (!model) return 'No model is loaded';
+  if (modelChanges(view)) return 'The model is being taken off';
+  return seedProblem(seed) === null ? '' : 'The seed is not a number';
 }
 
 /** The fields that make a picture again. Values equal to the model's defaults follow the model again. */

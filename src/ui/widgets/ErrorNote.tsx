@@ -12,6 +12,8 @@ export interface ErrorNoteProps {
   /** What happened, as a sentence. */
   readonly title: string;
   readonly error: WireError;
+  /** What helps; what usually does with such an error where not given. */
+  readonly advice?: string | undefined;
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
@@ -40,10 +42,14 @@ export function errorReport({ name, code, message, stack }: WireError): string {
   return [`${name} (${code})`, message, stack].filter(Boolean).join('\n');
 }
 
-export function ErrorNote({ title, error, action }: ErrorNoteProps): ReactElement {
+export function ErrorNote({
+  title,
+  error,
+  advice = adviceFor(error.code),
+  action,
+}: ErrorNoteProps): ReactElement {
   const [open, setOpen] = useState(false);
   const id = useId();
-  const advice = adviceFor(error.code);
   return (
     <div className={styles.note} role="alert">
       <span className={styles.icon}>

@@ -5,7 +5,7 @@ import { useApp, useEngine } from '../../appContext';
 import { Facts } from '../../widgets/Facts';
 import { Icon } from '../../widgets/Icon';
 import { MemoryBar } from '../../widgets/MemoryBar';
-import styles from './DevicePanel.module.css';
+import styles from '../Panel.module.css';
 import { deviceReport } from './deviceReport';
 import { Features, Limits } from './Limits';
 import { PlanTable } from './PlanTable';

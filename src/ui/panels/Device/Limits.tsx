@@ -1,7 +1,7 @@
 /** An adapter's features and limits, for people: what they are called, what is offered, what is used. */
 import type { ReactElement } from 'react';
 import type { AdapterDescription } from '../../../protocol/messages';
-import styles from './DevicePanel.module.css';
+import styles from '../Panel.module.css';
 import { limitNames, limitText } from './limitNames';
 
 export function Features({ adapter }: { readonly adapter: AdapterDescription }): ReactElement {

@@ -2,7 +2,7 @@
 import type { ReactElement } from 'react';
 import { formatBytes, formatCount } from '../../../core/units';
 import type { ModelDescription } from '../../../protocol/messages';
-import styles from './DevicePanel.module.css';
+import styles from '../Panel.module.css';
 
 export function PlanTable({ model }: { readonly model: ModelDescription }): ReactElement {
   return (

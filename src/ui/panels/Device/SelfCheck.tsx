@@ -8,7 +8,7 @@ import type { SelfCheckView } from '../../state/engineView';
 import { ErrorNote } from '../../widgets/ErrorNote';
 import { classNames } from '../../widgets/classNames';
 import { Icon } from '../../widgets/Icon';
-import styles from './DevicePanel.module.css';
+import styles from '../Panel.module.css';
 import { errorText } from './deviceReport';
 
 /** What a check came to, in a sentence. */

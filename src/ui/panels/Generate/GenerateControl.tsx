@@ -2,16 +2,9 @@
 import { Button } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { formatSeconds } from '../../../core/units';
-import type { EngineState } from '../../../protocol/messages';
 import { useApp, useEngine, useKept } from '../../appContext';
-import {
-  jobFraction,
-  loadingJob,
-  queuedGenerations,
-  runningGeneration,
-  type Job,
-} from '../../state/engineView';
-import { seedProblem } from '../../state/kept';
+import { jobFraction, queuedGenerations, runningGeneration, type Job } from '../../state/engineView';
+import { generateProblem } from '../../state/settings';
 import { ErrorNote } from '../../widgets/ErrorNote';
 import { IconButton } from '../../widgets/IconButton';
 import styles from './GenerateControl.module.css';
@@ -23,7 +16,7 @@ export function GenerateControl(): ReactElement {
   const running = runningGeneration(view);
   const queued = queuedGenerations(view);
   const error = view.errors.generate;
-  const blocked = whyNot(view.state, view.model !== null, loadingJob(view) !== undefined, seedProblem(seed));
+  const blocked = generateProblem(view, seed);
   const fraction = running ? (jobFraction(running) ?? 0) : 0;
 
   return (
@@ -90,16 +83,8 @@ export function GenerateControl(): ReactElement {
   );
 }
 
-/** Why nothing can be made now; '' when something can. */
-function whyNot(state: EngineState, model: boolean, loading: boolean, seed: string | null): string {
-  if (state.name === 'starting') return 'Looking for the graphics chip';
-  if (state.name === 'device-lost') return 'Waiting for the graphics chip';
-  if (state.name !== 'ready') return 'No graphics chip';
-  if (!model) return loading ? 'The model is being loaded' : 'No model is loaded';
-  return seed === null ? '' : 'The seed is not a number';
-}
-
 function RunningLabel({ job }: { readonly job: Job }): ReactElement {
+  if (job.load) return <>Bringing in {job.load.what}</>;
   if (!job.progress) return <>Starting</>;
   const { stage, step, steps, leftMs } = job.progress;
   switch (stage) {

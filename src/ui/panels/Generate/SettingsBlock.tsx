@@ -1,18 +1,14 @@
 /** Steps, guidance, seed and count in one block; what is rarely touched is folded away. */
-import {
-  Button,
-  Collapse,
-  FileButton,
-  NumberInput,
-  SegmentedControl,
-  TextInput,
-  UnstyledButton,
-} from '@mantine/core';
-import { useId, useState, type ReactElement, type ReactNode } from 'react';
+import { Button, FileButton, NumberInput, SegmentedControl, TextInput } from '@mantine/core';
+import { useId, useState, type ReactElement } from 'react';
 import { maxCount, maxGuidance, maxSteps, minSteps } from '../../../protocol/pictureSettings';
 import { useApp, useEngine, useKept } from '../../appContext';
-import { initialKept, seedProblem } from '../../state/kept';
+import { gatherFiles } from '../../collectFiles';
+import { modelChanges } from '../../state/engineView';
+import { initialKept, seedProblem, weightChoices } from '../../state/kept';
+import { weightWords } from '../../state/nextModel';
 import { defaultsOf, randomSeed, valuesOf } from '../../state/settings';
+import { Fold } from '../../widgets/Fold';
 import { Icon } from '../../widgets/Icon';
 import { IconButton } from '../../widgets/IconButton';
 import { useNarrow } from '../../widgets/useNarrow';
@@ -174,23 +170,43 @@ function More(): ReactElement {
         ]}
         onChange={(noiseLayout) => setDraft({ noiseLayout })}
       />
-      <Choice
-        name="Weights"
-        hint="Stored with 16 or 32 bits a number; the arithmetic has 32 either way."
-        value={draft.weights}
-        options={[
-          { value: 'f16', label: '16 bit' },
-          { value: 'f32', label: '32 bit' },
-        ]}
-        onChange={(weights) => app.chooseWeights(weights)}
-      />
-      <FileButton accept="image/png" onChange={(file) => file && void app.openPicture(file)}>
+      <WeightsField />
+      <FileButton accept="image/png" onChange={(file) => file && void app.models.take(gatherFiles([file]))}>
         {(props) => (
           <Button {...props} size="xs" variant="default" leftSection={<Icon name="file" size={16} />}>
             Settings from a picture
           </Button>
         )}
       </FileButton>
+    </div>
+  );
+}
+
+/** How weights are stored: the same choice as in Models, taken when a model is loaded. */
+function WeightsField(): ReactElement {
+  const app = useApp();
+  const weights = useKept((state) => state.loading.weights);
+  const model = useEngine((view) => view.model);
+  const changing = useEngine(modelChanges);
+  const stale = model !== null && model.weightChoice !== weights && !changing;
+  return (
+    <div>
+      <Choice
+        name="Weights"
+        hint={
+          model
+            ? `Now stored as ${model.weights}, ${weightWords[model.weights].what}; the arithmetic has 32 bits either way.`
+            : 'How numbers are stored; the arithmetic has 32 bits either way.'
+        }
+        value={weights}
+        options={weightChoices.map((value) => ({ value, label: weightWords[value].name }))}
+        onChange={(choice) => app.models.chooseWeights(choice)}
+      />
+      {stale && (
+        <Button size="compact-sm" variant="default" mt={8} onClick={() => app.models.loadAgain()}>
+          Load the model again with this
+        </Button>
+      )}
     </div>
   );
 }
@@ -212,37 +228,6 @@ function Choice<T extends string>({ name, hint, value, options, onChange }: Choi
         <SegmentedControl size="xs" aria-label={name} value={value} data={options} onChange={onChange} />
       </div>
       <p className={styles.small}>{hint}</p>
-    </div>
-  );
-}
-
-interface FoldProps {
-  readonly open: boolean;
-  readonly title: string;
-  readonly onToggle: () => void;
-  readonly children: ReactNode;
-}
-
-function Fold({ open, title, onToggle, children }: FoldProps): ReactElement {
-  const id = useId();
-  return (
-    <div className={styles.fold}>
-      <UnstyledButton
-        className={styles.foldButton}
-        aria-expanded={open}
-        aria-controls={id}
-        onClick={onToggle}
-      >
-        <span>{title}</span>
-        <span className={open ? styles.up : styles.down}>
-          <Icon name="down" size={16} />
-        </span>
-      </UnstyledButton>
-      <div id={id}>
-        <Collapse expanded={open}>
-          <div className={styles.foldBody}>{children}</div>
-        </Collapse>
-      </div>
     </div>
   );
 }

@@ -2,13 +2,14 @@
  * The picture, as large as fits. While one is made: the estimate so far, refined in place, with the steps as a thin bar.
  * Otherwise the newest pictures; before the first, what to do.
  */
-import { Loader, Progress } from '@mantine/core';
+import { Button, Loader } from '@mantine/core';
 import type { ReactElement } from 'react';
-import { formatBytes } from '../../../core/units';
 import { useApp, useEngine, useGallery, useKept } from '../../appContext';
 import { loadingJob, runningGeneration, type Job } from '../../state/engineView';
 import type { GalleryPicture } from '../../state/gallery';
+import { goTo } from '../../state/panel';
 import { ErrorNote } from '../../widgets/ErrorNote';
+import { LoadProgress, loadAdvice } from '../../widgets/LoadProgress';
 import { Logo } from '../../frame/Logo';
 import { PictureBar } from './PictureBar';
 import { PictureGrid } from './PictureGrid';
@@ -96,20 +97,24 @@ function Nothing(): ReactElement {
   const state = useEngine((view) => view.state);
   const model = useEngine((view) => view.model);
   const loading = useEngine(loadingJob);
-  const error = useEngine((view) => view.errors.loadModel);
+  const failure = useEngine((view) => view.errors.loadModel);
   return (
     <div className={styles.stage}>
       <div className={styles.nothing}>
-        {error && !loading ? (
+        {failure && !loading ? (
           <div className={styles.problem}>
             <ErrorNote
               title="The model was not loaded."
-              error={error}
-              action={{ label: 'Try again', run: () => app.loadModel() }}
+              error={failure.error}
+              advice={loadAdvice(failure.error.code)}
+              action={{ label: 'Try again', run: () => app.models.loadAgain() }}
             />
           </div>
         ) : loading ? (
-          <Loading job={loading} />
+          <div className={styles.loading}>
+            <p className={styles.title}>Loading the model</p>
+            <LoadProgress job={loading} />
+          </div>
         ) : model ? (
           <>
             <span className={styles.mark}>
@@ -121,6 +126,17 @@ function Nothing(): ReactElement {
               first.
             </p>
           </>
+        ) : state.name === 'ready' ? (
+          <>
+            <p className={styles.title}>No model is loaded</p>
+            <p className={styles.text}>Load the demo, or bring your own files.</p>
+            <div className={styles.choices}>
+              <Button variant="default" onClick={() => app.models.loadDemo()}>
+                Load the demo
+              </Button>
+              <Button onClick={() => goTo('models')}>Choose a model</Button>
+            </div>
+          </>
         ) : (
           <>
             <Loader size="sm" />
@@ -130,20 +146,6 @@ function Nothing(): ReactElement {
           </>
         )}
       </div>
-    </div>
-  );
-}
-
-function Loading({ job }: { readonly job: Job }): ReactElement {
-  const { done, total, what } = job.load ?? { done: 0, total: 0, what: '' };
-  const percent = total > 0 ? (100 * done) / total : 0;
-  return (
-    <div className={styles.loading}>
-      <p className={styles.title}>Loading the model</p>
-      <Progress value={percent} size={4} aria-label="Loading the model" />
-      <p className={styles.text}>
-        {total > 0 ? `${what}, ${formatBytes(done)} of ${formatBytes(total)}` : 'reading what it consists of'}
-      </p>
     </div>
   );
 }

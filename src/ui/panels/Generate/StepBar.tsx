@@ -2,6 +2,7 @@
 import { useState, type MouseEvent, type ReactElement } from 'react';
 import { formatSeconds } from '../../../core/units';
 import type { Job } from '../../state/engineView';
+import { loadWords } from '../../state/jobWords';
 import styles from './StepBar.module.css';
 
 /** Sigma in three digits. */
@@ -51,8 +52,9 @@ export function StepBar({ job }: { readonly job: Job }): ReactElement | null {
   );
 }
 
-function statusText({ phase, progress }: Job, steps: number): string {
+function statusText({ phase, progress, load }: Job, steps: number): string {
   if (phase === 'cancelling') return 'Cancelling after the work that is already on the GPU';
+  if (load) return `Bringing in ${loadWords(load)}`;
   if (!progress) return 'Starting';
   const { stage, step, sigma, leftMs } = progress;
   switch (stage) {

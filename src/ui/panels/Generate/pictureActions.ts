@@ -1,7 +1,7 @@
 /** Taking a picture along: as a file with its settings inside, or to the clipboard. */
 import type { App } from '../../app';
-import { wireError } from '../../app';
 import type { GalleryPicture } from '../../state/gallery';
+import { wireError } from '../../wireError';
 
 /** `blue-heart-seed-7-3.png`: what a person can find again. */
 export function fileName({ settings }: Pick<GalleryPicture, 'settings'>): string {
