@@ -3,7 +3,6 @@
  * Told by the engine, shown by the page, printed by the command line.
  */
 import type { WeightStorage } from './generate';
-import type { MemoryPart } from './messages';
 import type { VaeHalf } from './vae';
 
 /** The places of a model that files fill. */
@@ -80,6 +79,13 @@ export interface MissingPart {
   readonly words: string;
   /** Where it is usually found. */
   readonly where: string;
+}
+
+/** GPU memory of one purpose. */
+export interface MemoryPart {
+  /** For people: "weights". */
+  readonly purpose: string;
+  readonly bytes: number;
 }
 
 /** Memory of the chosen model for one kind of weights. */

@@ -15,7 +15,7 @@ import type {
   WeightChoice,
   WeightStorage,
 } from './generate';
-import type { LibraryItem, LibraryView, PartChoice, Role, TensorFacts, TensorStatistics } from './library';
+import type { LibraryItem, LibraryView, PartChoice, Role, TensorFacts, TensorStatistics MemoryPart} from './library';
 
 export type RequestId = number;
 
@@ -189,13 +189,6 @@ export interface AdapterDescription {
   readonly usedLimits: Readonly<Record<string, number>>;
   /** Bytes that a model may take where the user has not said: memory cannot be asked for, so it goes by the adapter. */
   readonly defaultBudget: number;
-}
-
-/** GPU memory of one purpose. */
-export interface MemoryPart {
-  /** For people: "weights". */
-  readonly purpose: string;
-  readonly bytes: number;
 }
 
 /** A loaded model: what it is, what it wants by default, what it takes. */
