@@ -15,7 +15,15 @@ import type {
   WeightChoice,
   WeightStorage,
 } from './generate';
-import type { LibraryItem, LibraryView, PartChoice, Role, TensorFacts, TensorStatistics MemoryPart} from './library';
+import type {
+  LibraryItem,
+  LibraryView,
+  MemoryPart,
+  PartChoice,
+  Role,
+  TensorFacts,
+  TensorStatistics,
+} from './library';
 
 export type RequestId = number;
 
