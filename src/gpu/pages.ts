@@ -16,8 +16,12 @@ export interface StatePlace {
   readonly bytes: number;
 }
 
+/** Bytes that may be on their way to the device at once. */
+const maxUnsettled = 64 * 1024 * 1024;
+
 export class StateStore {
   readonly device: Device;
+  #unsettled = 0;
   readonly #places = new Map<string, StatePlace>();
   readonly #groups = new Map<string, { buffers: GPUBuffer[]; names: string[]; bytes: number }>();
 
@@ -87,6 +91,19 @@ export class StateStore {
       data.byteOffset,
       data.byteLength,
     );
+    this.#unsettled += data.byteLength;
+  }
+
+  /**
+   * Waits, now and then, until what was written has arrived: written bytes are copied, and the copies of a whole model
+   * would pile up beside it.
+   */
+  async settle(): Promise<void> {
+    if (this.#unsettled < maxUnsettled) return;
+    this.#unsettled = 0;
+    const { queue } = this.device.gpu;
+    queue.submit([]);
+    await queue.onSubmittedWorkDone();
   }
 
   /** Fills a group with zeros. */

@@ -217,12 +217,17 @@ export async function loadWeights(
       const sink = dtype === 'i8' ? int8Sink(loading) : plainSink(loading);
       for (const piece of pieces) {
         signal?.throwIfAborted();
-        await streamFloats(file.source, piece, (values) => sink.push(values), {
-          chunkBytes: Math.floor((maxChunkBytes * Math.min(4, fileDTypeBytes(piece.dtype))) / 4),
+        const size = fileDTypeBytes(piece.dtype);
+        const take = async (values: Float32Array<ArrayBuffer>): Promise<void> => {
+          sink.push(values);
+          await store.settle();
+          done += values.length * size;
+          options.onProgress?.(done, total);
+        };
+        await streamFloats(file.source, piece, take, {
+          chunkBytes: Math.floor((maxChunkBytes * Math.min(4, size)) / 4),
           ...(signal ? { signal } : {}),
         });
-        done += piece.bytes;
-        options.onProgress?.(done, total);
       }
       const error = sink.finish();
       if (error) errors.push({ tensor: spec.name, ...error });
