@@ -1,14 +1,15 @@
 /**
  * Files of the command line: tensors in (safetensors, torch) and out (safetensors), JSON, pictures. Every failure names the file.
  */
-import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { FormatError, messageOf, NotFoundError, TabditError } from '../core/errors';
 import { shapeText, type Shape } from '../core/shape';
 import { readJson } from '../formats/json';
 import { openTensorFile } from '../formats/openTensorFile';
 import { encodeSafetensors, type Metadata, type TensorData } from '../formats/safetensors/writer';
 import { loadFloats, loadInts, nameText, type TensorFile } from '../formats/tensorFile';
+import type { SourceFolder } from '../sources/byteSource';
 import { nodeFile, nodeFileSink } from '../sources/node';
 
 /** A tensor's values with its shape. */
@@ -117,6 +118,17 @@ export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> 
 /** Reads a JSON file. @throws NotFoundError, FormatError */
 export async function readJsonFile(path: string): Promise<unknown> {
   return readJson(await nodeFile(path));
+}
+
+/** The files of a folder, without those of folders inside it. */
+export async function shallowFolder(path: string): Promise<SourceFolder> {
+  const entries = await readdir(path, { withFileTypes: true });
+  const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  return {
+    name: path,
+    list: async () => names,
+    open: (name) => nodeFile(join(path, name)),
+  };
 }
 
 /** What stands at a path. */

@@ -7,7 +7,8 @@ import { shapeText } from '../core/shape';
 import type { Tokenizer } from '../models/text/context';
 import { isSeed } from '../protocol/pictureSettings';
 import type { NoiseLayout, WeightStorage } from '../protocol/generate';
-import type { DitConfig, KlConfig, TextConfig } from '../protocol/schemas';
+import type { DitConfig, TextConfig } from '../protocol/schemas';
+import { latentChannels, vaeFactor } from '../sessions/vaePlan';
 import type { Arguments } from './args';
 import { checkShape, openTensors, readFloats, type Floats } from './files';
 import {
@@ -19,6 +20,7 @@ import {
   findTokenizer,
   findVae,
   type ModelPart,
+  type VaePart,
 } from './models';
 
 export interface GenerateJob {
@@ -28,7 +30,7 @@ export interface GenerateJob {
   /** Absent when captions are given. */
   readonly text?: { readonly part: ModelPart<TextConfig>; readonly tokenizer: Tokenizer };
   /** Absent when no pictures are asked for. */
-  readonly vae?: ModelPart<KlConfig>;
+  readonly vae?: VaePart;
   readonly prompts: readonly string[];
   readonly steps: number;
   readonly guidance: number;
@@ -205,7 +207,7 @@ async function findVaeFor(
   args: Arguments,
   given: Given,
   dit: ModelPart<DitConfig>,
-): Promise<ModelPart<KlConfig>> {
+): Promise<VaePart> {
   const path = args.text('vae') ?? ((await bundleAt(given.model)) ? given.model : undefined);
   if (path === undefined) {
     throw new UsageError(
@@ -213,19 +215,19 @@ async function findVaeFor(
     );
   }
   const part = await findVae(path);
-  if (part.config.latent_channels !== dit.config.in_channels) {
+  if (latentChannels(part.model) !== dit.config.in_channels) {
     throw new FormatError(
-      `${path}: the autoencoder must have the transformer's ${dit.config.in_channels} latent channels: it has ${part.config.latent_channels}`,
+      `${path}: the autoencoder must have the transformer's ${dit.config.in_channels} latent channels: it has ${latentChannels(part.model)}`,
     );
   }
   return part;
 }
 
 /** Pixels along an edge: the latent's times the autoencoder's factor; without one as the bundle says, else 8. */
-function checkSize(size: number | undefined, dit: ModelPart<DitConfig>, vae?: ModelPart<KlConfig>): void {
+function checkSize(size: number | undefined, dit: ModelPart<DitConfig>, vae?: VaePart): void {
   if (size === undefined) return;
   const edge = dit.config.input_size;
-  const factor = vae && 2 ** (vae.config.block_out_channels.length - 1);
+  const factor = vae && vaeFactor(vae.model);
   const own = factor ? edge * factor : (dit.manifest?.image_size ?? edge * 8);
   if (size !== own) throw new InputError(`generate: --size must be the model's ${own} pixels: ${size}`);
 }

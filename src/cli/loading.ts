@@ -1,6 +1,7 @@
 /** Model parts onto the device, with their notes told and their progress shown. */
 import type { WeightStorage } from '../protocol/generate';
-import type { DitConfig, KlConfig, TextConfig } from '../protocol/schemas';
+import type { DitConfig, TextConfig } from '../protocol/schemas';
+import type { VaeHalf } from '../protocol/vae';
 import { DitSession } from '../sessions/ditSession';
 import type { LoadOptions } from '../sessions/loadWeights';
 import type { SessionResources } from '../sessions/resources';
@@ -8,10 +9,10 @@ import { TextSession } from '../sessions/textSession';
 import { TrainSession } from '../sessions/trainSession';
 import { VaeSession } from '../sessions/vaeSession';
 import type { Context } from './command';
-import type { ModelPart } from './models';
+import type { FoundPart, ModelPart, VaePart } from './models';
 
 function optionsFor(
-  part: ModelPart<unknown>,
+  part: FoundPart,
   what: string,
   storage: WeightStorage,
   { output, signal }: Context,
@@ -46,14 +47,16 @@ export function loadTrainer(
   return TrainSession.load(resources, part.config, part.file, options);
 }
 
+/** One direction of an autoencoder. */
 export function loadVae(
   resources: SessionResources,
-  part: ModelPart<KlConfig>,
+  part: VaePart,
+  half: Exclude<VaeHalf, 'both'>,
   storage: WeightStorage,
   context: Context,
 ): Promise<VaeSession> {
-  const options = optionsFor(part, 'the autoencoder', storage, context);
-  return VaeSession.load(resources, part.config, part.file, options);
+  const options = { ...optionsFor(part, 'the autoencoder', storage, context), half };
+  return VaeSession.load(resources, part.model, part.file, options);
 }
 
 export function loadText(

@@ -1,41 +1,43 @@
 /**
- * Models by path: what `--model`, `--vae`, `--text`, `--tokenizer` and `--config` name. A path is a bundle (a folder
- * with tabdit.json), a folder with one model's files, or a weight file; without one the bundled demo serves.
- *
- * A transformer's configuration is looked for in this order: given, a .json of the same name beside the file, the
- * file's own metadata, the manifest of the bundle that it lies in, the two named models by their shapes.
+ * Models by path: what `--model`, `--vae`, `--text`, `--tokenizer` and `--config` name. A path is a weight file, a folder
+ * or a ZIP archive with files of one or several models (a bundle among them); without one the bundled demo serves. What
+ * the files are is told as on the page (src/sessions/identify.ts).
  */
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FormatError, InternalError, NotFoundError } from '../core/errors';
-import { readBundle, type Bundle } from '../formats/bundle';
-import { manifestName, type BundleManifest } from '../formats/manifest';
+import type { Bundle } from '../formats/bundle';
+import type { BundleManifest } from '../formats/manifest';
 import type { TensorFile } from '../formats/tensorFile';
-import { resolveDitConfig } from '../models/dit/config';
-import { findModels, type FoundModel, type ModelKind, type TensorShapes } from '../models/recognise';
-import { inferDitConfig } from '../models/recogniseConfig';
 import type { Tokenizer } from '../models/text/context';
 import { loadTokenizer } from '../models/text/tokenizer';
-import {
-  parseKlConfig,
-  parseTextConfig,
-  type DitConfig,
-  type KlConfig,
-  type Resolved,
-  type TextConfig,
-} from '../protocol/schemas';
-import { nodeFolder } from '../sources/node';
-import { openTensors, pathKind, readJsonFile } from './files';
+import type { Role } from '../protocol/library';
+import type { DitConfig, TextConfig } from '../protocol/schemas';
+import type { VaeHalf, VaeModel } from '../protocol/vae';
+import { identify, identifyOne } from '../sessions/identify';
+import { identifyPart } from '../sessions/identifyParts';
+import type { Identified, IdentifiedPart, PartContent } from '../sessions/identifyTypes';
+import { nodeFile, nodeFolder } from '../sources/node';
+import { pathKind, readJsonFile, shallowFolder } from './files';
 
 /** A model part, found and checked, its weights unread. */
-export interface ModelPart<Config> {
+export interface FoundPart {
   readonly file: TensorFile;
   /** In front of every name in the file. */
   readonly prefix: string;
-  readonly config: Config;
   /** What its reader wants to tell about the configuration. */
   readonly notes: readonly string[];
   /** The bundle that it is part of. */
   readonly manifest?: BundleManifest;
+}
+
+export interface ModelPart<Config> extends FoundPart {
+  readonly config: Config;
+}
+
+/** An autoencoder of either kind, or one half of it. */
+export interface VaePart extends FoundPart {
+  readonly model: VaeModel;
+  readonly half: VaeHalf;
 }
 
 /** Where the command line's own files lie: the project. */
@@ -48,186 +50,141 @@ export function projectFile(...parts: readonly string[]): string {
 /** The bundled demo, the default model. */
 export const demoPath = (): string => projectFile('public', 'models', 'emoji-64');
 
-/** The bundle in a folder, or null when the path is none. @throws FormatError, NotFoundError for a damaged one */
+/** What was found at paths before: a call asks for several parts of one path. */
+const seen = new Map<string, Promise<readonly Identified[]>>();
+
+/**
+ * Everything at a path: of a folder or an archive all that is in it, of a file what it is, with the JSON files beside it
+ * as its configuration. Paths of items are relative to a folder, and begin with `path` otherwise.
+ * @throws NotFoundError when there is nothing
+ */
+export function identifiedAt(path: string): Promise<readonly Identified[]> {
+  let items = seen.get(path);
+  if (!items) seen.set(path, (items = identifyPath(path)));
+  return items;
+}
+
+async function identifyPath(path: string): Promise<readonly Identified[]> {
+  if ((await pathKind(path)) === 'folder') return identify(await nodeFolder(path));
+  await nodeFile(path); // names the file when it is not one
+  return identifyOne(await shallowFolder(dirname(path)), basename(path), path);
+}
+
+/** The bundle that a folder or an archive is, or null. @throws FormatError, NotFoundError for a damaged one */
 export async function bundleAt(path: string): Promise<Bundle | null> {
-  if ((await pathKind(join(path, manifestName))) !== 'file') return null;
-  return readBundle(await nodeFolder(path));
+  const items = await identifiedAt(path);
+  const own = items.find(({ facts }) => facts.path === path && ['folder', 'zip'].includes(facts.format));
+  if (own?.facts.kind === 'refused') throw new FormatError(own.facts.problem ?? path);
+  const bundles = items.filter(({ bundle }) => bundle);
+  return own?.bundle ?? (bundles.length === 1 && items.length === 1 ? (bundles[0]!.bundle ?? null) : null);
 }
 
 /** Extensions of weight files, the better one first. */
-export const weightExtensions: readonly string[] = ['.safetensors', '.pt', '.pth', '.bin'];
-
-/**
- * The weight file that a path means: itself, or in a folder the one of `stems` that comes first, else the only one.
- * @throws NotFoundError
- */
-async function weightFile(path: string, stems: readonly string[]): Promise<string> {
-  if ((await pathKind(path)) !== 'folder') return path;
-  const names = (await (await nodeFolder(path)).list()).filter((name) => !name.includes('/'));
-  const files = names.filter((name) => weightExtensions.includes(extname(name)));
-  const wanted = weightExtensions.flatMap((extension) => stems.map((stem) => stem + extension));
-  const chosen = wanted.find((name) => files.includes(name)) ?? (files.length === 1 ? files[0] : undefined);
-  if (chosen === undefined) {
-    throw new NotFoundError(
-      `${path}: a model's folder must have ${stems.join(' or ')} (${weightExtensions.join(', ')}) or one weight file: it has ${files.join(', ') || 'none'}`,
-    );
-  }
-  return join(path, chosen);
-}
-
-/** A JSON file beside a weight file: `<name>.json` or one of `others`, the first that `fits`; null when none does. */
-async function jsonBeside(
-  path: string,
-  others: readonly string[],
-  fits: (json: object) => boolean,
-): Promise<{ readonly name: string; readonly json: object } | null> {
-  const own = `${basename(path).replace(/\.[^.]*$/, '')}.json`;
-  for (const file of [own, ...others]) {
-    const name = join(dirname(path), file);
-    if (name === path || (await pathKind(name)) !== 'file') continue;
-    const json = await readJsonFile(name);
-    if (typeof json === 'object' && json !== null && fits(json)) return { name, json };
-  }
-  return null;
-}
-
-/** The first model in a file. */
-export function recognise(tensors: TensorShapes): Omit<FoundModel, 'kind'> & { readonly kind: FileKind } {
-  return findModels(tensors)[0] ?? { kind: 'tensors', prefix: '' };
-}
-
-/** `tensors`: none of the models that this program knows. */
-export type FileKind = ModelKind | 'tensors';
-
-function checkKind(file: TensorFile, wanted: FileKind, what: string): string {
-  const { kind, prefix } = recognise(file.tensors);
-  if (kind !== wanted) {
-    throw new FormatError(`${file.source.name}: must hold ${what}: it holds ${kindWords[kind]}`);
-  }
-  return prefix;
-}
+const weightExtensions: readonly string[] = ['.safetensors', '.pt', '.pth', '.bin'];
 
 /** The kinds for people. */
-export const kindWords: Readonly<Record<FileKind, string>> = {
-  dit: 'a diffusion transformer',
-  'autoencoder-kl': 'an autoencoder (AutoencoderKL)',
-  taesd: 'a tiny autoencoder (TAESD)',
-  'clip-text': 'a CLIP text tower',
-  tensors: 'tensors of no model known here',
+const roleWords: Readonly<Record<Role, string>> = {
+  dit: 'a diffusion transformer (MicroDiT)',
+  vae: 'an autoencoder (AutoencoderKL or TAESD)',
+  text: 'a CLIP text tower',
+  tokenizer: 'a tokenizer',
 };
 
-/** Configuration of a transformer in `file`; null when nothing says it. See the head of this file. */
-export async function findDitConfig(
-  file: TensorFile,
-  prefix: string,
-  given?: string,
-): Promise<Resolved<DitConfig> | null> {
-  const path = file.source.name;
-  if (given !== undefined) return resolveDitConfig(await readJsonFile(given), given);
-  // Any file may have that name; only one with a transformer's fields is its configuration.
-  const beside = await jsonBeside(path, [], looksLikeDitConfig);
-  if (beside) return resolveDitConfig(beside.json, beside.name);
-  const own = file.metadata.get('config');
-  if (own !== undefined) return resolveDitConfig(parseMetadata(path, own), `${path}: metadata "config"`);
-  const bundle = await bundleAt(dirname(path));
-  if (bundle && join(dirname(path), bundle.manifest.dit.file) === path) {
-    return resolveDitConfig(bundle.dit.config, bundle.dit.configName);
+interface Candidate {
+  readonly part: IdentifiedPart;
+  readonly item: Identified;
+  /** Lower is better. */
+  readonly rank: number;
+}
+
+/**
+ * The part of a role at a path. Of several that of a bundle, then that whose file has the best of the usual names.
+ * @throws NotFoundError when there is none or no best one
+ */
+async function findPart(path: string, role: Role, stems: readonly string[]): Promise<Candidate> {
+  const items = await identifiedAt(path);
+  const candidates: Candidate[] = [];
+  for (const item of items) {
+    for (const part of item.parts) {
+      if (part.facts.role !== role) continue;
+      const rank = item.bundle ? -1 : rankOf(item.facts.path, stems) + (part.content ? 0 : 1e4);
+      candidates.push({ part, item, rank });
+    }
   }
-  const inferred = inferDitConfig(file.tensors, prefix);
-  return (
-    inferred && { config: inferred.config, notes: [`${path}: recognised as ${inferred.arch} by its shapes`] }
-  );
-}
-
-function looksLikeDitConfig(json: object): boolean {
-  const inner =
-    'config' in json && typeof json.config === 'object' && json.config !== null ? json.config : json;
-  return 'dim' in inner || 'arch' in inner;
-}
-
-/** Configuration of the autoencoder in a weight file, from a file beside it; null when there is none. */
-export async function findKlConfig(path: string): Promise<Resolved<KlConfig> | null> {
-  const found = await jsonBeside(path, ['config.json'], (json) => 'block_out_channels' in json);
-  return found && parseKlConfig(found.name, found.json);
-}
-
-/** Configuration of the text tower in a weight file, from a file beside it; null when there is none. */
-export async function findTextConfig(path: string): Promise<Resolved<TextConfig> | null> {
-  const fields = ['model_cfg', 'text_cfg', 'text_config', 'hidden_size'];
-  const names = ['open_clip_config.json', 'config.json'];
-  const found = await jsonBeside(path, names, (json) => fields.some((field) => field in json));
-  return found && parseTextConfig(found.name, found.json);
-}
-
-function parseMetadata(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new FormatError(`${path}: metadata "config" must be JSON: it is not`, { cause: error });
+  const [best, next] = candidates.sort((a, b) => a.rank - b.rank);
+  if (!best) throw new (items.length === 1 ? FormatError : NotFoundError)(lacking(path, role, items));
+  if (next?.rank === best.rank && next.item !== best.item) {
+    const names = candidates.map(({ item }) => item.facts.path).join(', ');
+    throw new NotFoundError(
+      `${path}: must hold one file with ${roleWords[role]}, or one named ${stems.join(' or ')} (${weightExtensions.join(', ')}): it has ${names}`,
+    );
   }
+  return best;
+}
+
+/** By its name's place among the usual ones, safetensors first; files deeper inside come later. */
+function rankOf(path: string, stems: readonly string[]): number {
+  const name = basename(path);
+  const extension = weightExtensions.findIndex((end) => name.toLowerCase().endsWith(end));
+  const stem = extension < 0 ? -1 : stems.indexOf(name.slice(0, -weightExtensions[extension]!.length));
+  return stem < 0 ? 1000 : 10 * extension + stem + 100 * Math.min(5, path.split('/').length);
+}
+
+function lacking(path: string, role: Role, items: readonly Identified[]): string {
+  const [item] = items;
+  if (item && items.length === 1) {
+    return item.facts.problem ?? `${path}: must hold ${roleWords[role]}: it holds ${holds(item)}`;
+  }
+  const problem = items.find(({ facts }) => facts.problem !== null)?.facts.problem;
+  const rest = problem == null ? '' : ` (${problem})`;
+  return `${path}: must have a file with ${roleWords[role]}: none of its ${items.length} files is one${rest}`;
+}
+
+const holds = ({ parts, facts }: Identified): string =>
+  parts.map((part) => part.facts.words).join(' and ') || facts.words;
+
+/** What a part needs to be loaded. @throws NotFoundError when nothing says its configuration, FormatError */
+function usable<R extends PartContent['role']>(
+  { part, item }: Pick<Candidate, 'part' | 'item'>,
+  role: R,
+  hint = '',
+): Extract<PartContent, { readonly role: R }> & FoundPart {
+  const { content, facts, notes } = part;
+  if (content?.role !== role) {
+    const problem = `${facts.problem ?? item.facts.path}${facts.config ? '' : hint}`;
+    throw new (facts.config ? FormatError : NotFoundError)(problem);
+  }
+  const manifest = item.bundle?.manifest;
+  return { ...content, notes, ...(manifest && { manifest }) } as Extract<PartContent, { readonly role: R }> &
+    FoundPart;
 }
 
 /**
  * The transformer that `--model` names.
+ * @param configPath in place of what lies beside it
  * @throws NotFoundError, FormatError; NotFoundError when nothing says its configuration
  */
 export async function findDit(path = demoPath(), configPath?: string): Promise<ModelPart<DitConfig>> {
-  const bundle = await bundleAt(path);
-  const weights = bundle ? join(path, bundle.manifest.dit.file) : await weightFile(path, ['dit', 'model']);
-  const file = await openTensors(weights);
-  const prefix = checkKind(file, 'dit', kindWords.dit);
-  const found =
-    bundle && configPath === undefined
-      ? resolveDitConfig(bundle.dit.config, bundle.dit.configName)
-      : await findDitConfig(file, prefix, configPath);
-  if (!found) {
-    throw new NotFoundError(
-      `${weights}: a transformer's configuration must be given (--config), beside the file, in its metadata, or be that of MicroDiT_Tiny_2 or MicroDiT_XL_2: there is none`,
-    );
-  }
-  return { file, prefix, ...found, ...(bundle ? { manifest: bundle.manifest } : {}) };
+  const found = await findPart(path, 'dit', ['dit', 'model']);
+  if (configPath === undefined) return usable(found, 'dit', '; give it with --config');
+  const { found: model, file } = found.part;
+  if (!model || !file) throw new InternalError(`${path}: a part of weights must know its file: it does not`);
+  const json = (await readJsonFile(configPath)) as object;
+  const part = identifyPart(file, model, [{ name: configPath, json, rank: 'given' }]);
+  // a configuration that cannot be read at all is the user's, not a lack
+  if (part.facts.problem !== null) throw new FormatError(part.facts.problem);
+  return usable({ part, item: found.item }, 'dit');
 }
 
 /** The autoencoder that `--vae` names. @throws NotFoundError, FormatError */
-export async function findVae(path = demoPath()): Promise<ModelPart<KlConfig>> {
-  const bundle = await bundleAt(path);
-  if (bundle) {
-    const file = await openTensors(join(path, bundle.manifest.vae.file));
-    const prefix = checkKind(file, 'autoencoder-kl', kindWords['autoencoder-kl']);
-    const { config, notes } = parseKlConfig(bundle.vae.configName, bundle.vae.config);
-    return { file, prefix, config, notes, manifest: bundle.manifest };
-  }
-  const inside = (await pathKind(join(path, 'vae'))) === 'folder' ? join(path, 'vae') : path;
-  const weights = await weightFile(inside, ['diffusion_pytorch_model', 'vae']);
-  const file = await openTensors(weights);
-  const prefix = checkKind(file, 'autoencoder-kl', kindWords['autoencoder-kl']);
-  const found = await findKlConfig(weights);
-  if (!found) throw missingConfig(weights, 'an autoencoder', 'config.json');
-  return { file, prefix, ...found };
+export async function findVae(path = demoPath()): Promise<VaePart> {
+  return usable(await findPart(path, 'vae', ['diffusion_pytorch_model', 'vae']), 'vae');
 }
 
 /** The text tower that `--text` names. @throws NotFoundError, FormatError */
 export async function findText(path = demoPath()): Promise<ModelPart<TextConfig>> {
-  const bundle = await bundleAt(path);
-  if (bundle) {
-    const file = await openTensors(join(path, bundle.manifest.text.file));
-    const prefix = checkKind(file, 'clip-text', kindWords['clip-text']);
-    const { config, notes } = parseTextConfig(bundle.text.configName, bundle.text.config);
-    return { file, prefix, config, notes, manifest: bundle.manifest };
-  }
   const names = ['open_clip_model', 'open_clip_pytorch_model', 'model', 'pytorch_model'];
-  const weights = await weightFile(path, names);
-  const file = await openTensors(weights);
-  const prefix = checkKind(file, 'clip-text', kindWords['clip-text']);
-  const found = await findTextConfig(weights);
-  if (!found) throw missingConfig(weights, 'a text tower', 'open_clip_config.json or config.json');
-  return { file, prefix, ...found };
-}
-
-function missingConfig(weights: string, what: string, names: string): NotFoundError {
-  return new NotFoundError(
-    `${weights}: the configuration of ${what} must lie beside it (${names}): there is none`,
-  );
+  return usable(await findPart(path, 'text', names), 'text');
 }
 
 /** The tokenizer of the released models, which the project carries. */
@@ -243,30 +200,34 @@ export async function findTokenizer(
   textPath: string | undefined,
   context?: number,
 ): Promise<Tokenizer> {
-  for (const path of [given, textPath]) {
-    if (path === undefined) continue;
-    const bundle = await bundleAt(path);
-    if (bundle) {
-      const { context: own, pad } = bundle.manifest.text;
-      return loadTokenizer(bundle.text.tokenizerName, bundle.text.tokenizer, {
-        context: context ?? own,
-        pad,
-      });
-    }
-    const kind = await pathKind(path);
-    const file =
-      kind === 'folder'
-        ? join(path, 'tokenizer.json')
-        : path === given
-          ? path
-          : join(dirname(path), 'tokenizer.json');
-    if (path === given || (await pathKind(file)) === 'file') return readTokenizer(file, context);
+  if (given !== undefined) {
+    return tokenizerOf((await findPart(given, 'tokenizer', [])).part, given, context);
   }
-  return readTokenizer(clipTokenizerPath(), context);
+  const beside = textPath === undefined ? undefined : await tokenizerBeside(textPath);
+  if (beside) return tokenizerOf(beside, textPath!, context);
+  const own = clipTokenizerPath();
+  return loadTokenizer(own, await readJsonFile(own), context === undefined ? {} : { context });
 }
 
-async function readTokenizer(path: string, context: number | undefined): Promise<Tokenizer> {
-  return loadTokenizer(path, await readJsonFile(path), context === undefined ? {} : { context });
+/** The tokenizer in the text tower's bundle, folder or archive, or beside its file. */
+async function tokenizerBeside(textPath: string): Promise<IdentifiedPart | undefined> {
+  const own = (await identifiedAt(textPath)).flatMap(({ parts }) => parts);
+  const inside = own.find(({ facts }) => facts.role === 'tokenizer');
+  if (inside) return inside;
+  const file = (await pathKind(textPath)) === 'folder' ? textPath : dirname(textPath);
+  const path = join(file, 'tokenizer.json');
+  if ((await pathKind(path)) !== 'file') return undefined;
+  return (await findPart(path, 'tokenizer', [])).part;
+}
+
+/** Loads a tokenizer that was found; the manifest's context holds where the tower's is not known. */
+function tokenizerOf({ content }: IdentifiedPart, path: string, context: number | undefined): Tokenizer {
+  if (content?.role !== 'tokenizer') throw new FormatError(`${path}: must hold a tokenizer: it does not`);
+  const length = context ?? content.context;
+  return loadTokenizer(content.name, content.json, {
+    ...(length === null ? {} : { context: length }),
+    ...(content.pad === null ? {} : { pad: content.pad }),
+  });
 }
 
 /** @throws FormatError when ids of the tokenizer may lie beyond the tower's vocabulary, or lengths differ */

@@ -25,6 +25,20 @@ const [maxUseless, maxPictures, maxUnknown] = [3, 32, 64];
 /** Most files of a drop that are looked into. */
 const maxFiles = 2000;
 
+/**
+ * One file, or everything in it when it is an archive. JSON files beside it may be its configuration.
+ * @param shown path of the item, or of the archive
+ */
+export async function identifyOne(
+  folder: SourceFolder,
+  path: string,
+  shown: string,
+  signal?: AbortSignal,
+): Promise<Identified[]> {
+  const near = nearbyConfigs(folder, await folder.list(), signal);
+  return identifyPath(folder, path, shown, () => near(path), { archive: '', signal });
+}
+
 interface Place {
   /** Path of the archive that all lies in; '' outside. */
   readonly archive: string;

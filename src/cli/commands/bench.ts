@@ -1,4 +1,5 @@
 /** `tabdit bench`: how fast the kernels are here, each against a naive one in the same run. */
+import { invariant } from '../../core/errors';
 import { formatCount } from '../../core/units';
 import { benchCases, runBench, type BenchRow } from '../../sessions/bench';
 import { adapterOption, type Command } from '../command';
@@ -16,13 +17,15 @@ export const bench: Command = {
   async run(args, { output, signal }) {
     args.atMost(0);
     const only = args.choice('case', benchCases);
-    const [dit, vae] = [await findDit(demoPath()), await findVae(demoPath())];
+    const dit = await findDit(demoPath());
+    const { model, ...vae } = await findVae(demoPath());
+    invariant(model.kind === 'kl', "bench: the demo's autoencoder is an AutoencoderKL");
     const opened = await openForCommand(args, output);
     try {
       output.line(headLine());
       const rows = await runBench(
         opened.resources,
-        { dit, vae },
+        { dit, vae: { ...vae, config: model.config } },
         {
           ...(only === undefined ? {} : { cases: [only] }),
           signal,

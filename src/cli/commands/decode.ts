@@ -2,6 +2,7 @@
 import { UsageError } from '../../core/errors';
 import { shapeText } from '../../core/shape';
 import { toPictures } from '../../sessions/pictures';
+import { latentChannels } from '../../sessions/vaePlan';
 import { adapterOption, type Command } from '../command';
 import { openForCommand } from '../device';
 import { checkShape, floats, openTensors, readFloats, writeTensors } from '../files';
@@ -33,7 +34,7 @@ export const decode: Command = {
     const storage = args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f32';
     const part = await findVae(args.text('vae'));
     const { shape, data } = await readFloats(await openTensors(path), args.text('tensor') ?? 'latents');
-    checkShape(`${path}: latents`, shape, ['N', part.config.latent_channels, 'h', 'w']);
+    checkShape(`${path}: latents`, shape, ['N', latentChannels(part.model), 'h', 'w']);
     const [samples, , height, width] = shape as readonly [number, number, number, number];
     const paths = out === undefined ? [] : await picturePaths(out, samples);
 
@@ -41,7 +42,7 @@ export const decode: Command = {
     const began = performance.now();
     let image: { values: Float32Array; height: number; width: number };
     try {
-      const session = await loadVae(opened.resources, part, storage, context);
+      const session = await loadVae(opened.resources, part, 'decoder', storage, context);
       const scaled = !args.has('unscaled');
       image = await session.decode(data, { samples, height, width, scaled, signal: context.signal });
     } finally {

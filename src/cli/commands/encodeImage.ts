@@ -2,8 +2,8 @@
 import { InputError, UsageError } from '../../core/errors';
 import { shapeText } from '../../core/shape';
 import { samplePosterior, scaleLatents, type Posterior } from '../../models/vae/posterior';
-import type { KlConfig } from '../../protocol/schemas';
 import { fromPictures } from '../../sessions/pictures';
+import { latentChannels, vaeFactor } from '../../sessions/vaePlan';
 import type { Arguments } from '../args';
 import { adapterOption, type Command } from '../command';
 import { openForCommand } from '../device';
@@ -40,23 +40,26 @@ export const encodeImage: Command = {
     }
     const storage = args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f32';
     const part = await findVae(args.text('vae'));
-    const image = await readImage(args, part.config);
+    const factor = vaeFactor(part.model);
+    const image = await readImage(args, factor);
     const [samples, , height, width] = image.shape as readonly [number, number, number, number];
-    const factor = 2 ** (part.config.block_out_channels.length - 1);
-    const shape = [samples, part.config.latent_channels, height / factor, width / factor];
+    const shape = [samples, latentChannels(part.model), height / factor, width / factor];
     const noise = await readNoise(args.text('noise-in'), shape);
 
     const opened = await openForCommand(args, context.output);
     let distribution: Posterior;
     try {
-      const session = await loadVae(opened.resources, part, storage, context);
+      const session = await loadVae(opened.resources, part, 'encoder', storage, context);
       distribution = await session.encode(image.data, { samples, height, width, signal: context.signal });
     } finally {
       opened.close();
     }
     const values = noise ? samplePosterior(distribution, noise) : distribution.mean;
-    const { scaling_factor } = part.config;
-    const latents = args.has('unscaled') ? values : scaleLatents(values, scaling_factor);
+    const { model } = part;
+    const latents =
+      args.has('unscaled') || model.kind === 'taesd'
+        ? values
+        : scaleLatents(values, model.config.scaling_factor);
 
     const [out, momentsOut] = [args.text('out'), args.text('moments-out')];
     if (out !== undefined) await writeTensors(out, [floats('latents', shape, latents)]);
@@ -86,8 +89,7 @@ export const encodeImage: Command = {
 };
 
 /** [N, 3, H, W] in [-1, 1], whose sides the autoencoder can halve. */
-async function readImage(args: Arguments, config: KlConfig): Promise<Floats> {
-  const factor = 2 ** (config.block_out_channels.length - 1);
+async function readImage(args: Arguments, factor: number): Promise<Floats> {
   const path = args.text('in');
   let image: Floats;
   if (path === undefined) {

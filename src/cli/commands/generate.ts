@@ -115,7 +115,7 @@ async function make(job: GenerateJob, { resources }: OpenedDevice, context: Cont
   const began = performance.now();
   const text = job.text ? await loadText(resources, job.text.part, weights, context) : null;
   const dit = await loadDit(resources, job.dit, weights, context);
-  const vae = job.vae ? await loadVae(resources, job.vae, weights, context) : null;
+  const vae = job.vae ? await loadVae(resources, job.vae, 'decoder', weights, context) : null;
 
   const start = performance.now();
   const captions = text

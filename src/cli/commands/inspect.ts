@@ -109,7 +109,9 @@ function reportLines(report: Report, listed: boolean, indent: string): string[] 
   const rows: [string, string][] = [
     ['format', report.format],
     ['kind', report.kind],
+    ['what', report.words],
   ];
+  if (report.problem !== undefined) rows.push(['problem', report.problem]);
   if (report.picture) {
     const { width, height, channels } = report.picture;
     rows.push(['size', `${width} x ${height}, ${channels} channels`]);
@@ -133,6 +135,12 @@ function reportLines(report: Report, listed: boolean, indent: string): string[] 
       Object.entries(report.files)
         .map(([name, count]) => `${count} ${name}`)
         .join(', '),
+    ]);
+  }
+  for (const { kind, prefix, words, problem } of report.models ?? []) {
+    rows.push([
+      `part ${kind}`,
+      `${words}, names with ${prefix || 'no prefix'}${problem === null ? '' : `; ${problem}`}`,
     ]);
   }
   for (const note of report.notes) rows.push(['note', note]);
