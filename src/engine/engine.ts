@@ -48,6 +48,7 @@ export class Engine {
   readonly #jobs: JobQueue;
   readonly #library: LibraryDesk;
   #session: GenerateSession | null = null;
+  #model: ModelDescription | null = null;
   #opened = 0;
 
   constructor(page: EnginePage) {
@@ -201,9 +202,17 @@ export class Engine {
       ...options,
       onProgress: (done, total, what) => this.#page.post({ type: 'loadProgress', id, done, total, what }),
     });
+    let model: ModelDescription;
+    try {
+      model = await describeModel(session, { source, weightChoice: weights, began });
+      signal.throwIfAborted();
+      resources.device.assertAlive();
+    } catch (thrown) {
+      session.dispose();
+      throw thrown;
+    }
     this.#session = session;
-    const model = await describeModel(session, { source, weightChoice: weights, began });
-    resources.device.assertAlive();
+    this.#model = model;
     this.#page.post({ type: 'model', model });
     return model;
   }
@@ -212,7 +221,17 @@ export class Engine {
     if (!this.#session) return;
     this.#session.dispose();
     this.#session = null;
+    this.#model = null;
     this.#page.post({ type: 'model', model: null });
+  }
+
+  /** Parts may have come and gone, and tables grown with the job. */
+  #tellMemory(session: GenerateSession): void {
+    if (!this.#model || session !== this.#session) return;
+    const memory = session.model.memory();
+    if (JSON.stringify(memory) === JSON.stringify(this.#model.memory)) return;
+    this.#model = { ...this.#model, memory };
+    this.#page.post({ type: 'model', model: this.#model });
   }
 
   /** A change that is made at once, as an answer. */
@@ -233,6 +252,7 @@ export class Engine {
       onPreview: (pictures, step) =>
         this.#page.post({ type: 'preview', id, step, pictures }, buffersOf(pictures)),
     });
+    this.#tellMemory(session);
     const pictures = await finishPictures(output.pictures, settings, session.parts.name);
     return { pictures, timings: output.timings };
   }
@@ -247,6 +267,7 @@ export class Engine {
   /** The device is gone, and everything on it. */
   #forget(message: string): void {
     this.#session = null;
+    this.#model = null;
     this.#jobs.giveUpAll(
       new DeviceLostError(`GPU device: must stay there while work runs: it was lost: ${message}`),
     );

@@ -186,9 +186,21 @@ export class LoadedModel {
     return 1;
   }
 
+  /** Bytes on the device now, by purpose. */
+  memory(): MemoryPart[] {
+    const { state, scratch } = this.#resources;
+    return [
+      { purpose: 'transformer weights', bytes: state.bytes('dit') },
+      { purpose: 'text tower weights', bytes: state.bytes('text') },
+      { purpose: 'autoencoder weights', bytes: state.bytes('vae') },
+      { purpose: 'prompt and sampler state', bytes: state.bytes('prompt') + state.bytes('sampler') },
+      { purpose: 'modulation table', bytes: state.bytes('modulation') },
+      { purpose: 'scratch', bytes: scratch.bytes },
+    ];
+  }
+
   /** Parameters, memory by purpose and plans of a job with one picture and the model's defaults. */
   async describe(): Promise<ModelFacts> {
-    const { state, scratch } = this.#resources;
     const { steps, guidance } = this.parts.defaults;
     const { dit, text, vae } = this.parts;
     const count = (
@@ -232,14 +244,7 @@ export class LoadedModel {
         ...(text ? [count('text tower', textParameters(text.config))] : []),
         ...(vae ? [count('image decoder', vaeParameters(vae.model, 'decoder'))] : []),
       ],
-      memory: [
-        { purpose: 'transformer weights', bytes: state.bytes('dit') },
-        { purpose: 'text tower weights', bytes: state.bytes('text') },
-        { purpose: 'autoencoder weights', bytes: state.bytes('vae') },
-        { purpose: 'prompt and sampler state', bytes: state.bytes('prompt') + state.bytes('sampler') },
-        { purpose: 'modulation table', bytes: state.bytes('modulation') },
-        { purpose: 'scratch', bytes: scratch.bytes },
-      ],
+      memory: this.memory(),
       plans,
     };
   }
