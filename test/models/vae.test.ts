@@ -41,6 +41,7 @@ async function runModel(
   input: Float32Array,
   shape: readonly number[],
   wanted: readonly string[] = [],
+  bandRows?: number,
 ): Promise<Map<string, Float32Array>> {
   const graph = new Graph();
   const weights = groupWeights(graph, group, klParameters(config), 'f32');
@@ -49,7 +50,7 @@ async function runModel(
   };
   const trace = direction === 'encode' ? encode : decode;
   const x = graph.input('x', shape);
-  graph.output('y', trace(graph, weights, config, x, wanted.length > 0 ? { tap } : {}));
+  graph.output('y', trace(graph, weights, config, x, { tap: wanted.length > 0 ? tap : undefined, bandRows }));
   const resources = await testGpu();
   const run = await Run.create(planGraph(graph, resources.device.profile), resources);
   try {
@@ -116,12 +117,12 @@ async function checkEncoding(model: Model, golden: GoldenFile, prefix: string): 
   }
 }
 
-async function checkSteps(model: Model, golden: GoldenFile): Promise<void> {
+async function checkSteps(model: Model, golden: GoldenFile, bandRows?: number): Promise<void> {
   const names = golden.names.filter((name) => /^steps\.(encoder|decoder|post_quant_conv)/.test(name));
   const latent = scaleLatents(await golden.floats('steps.latent'), 1 / model.config.scaling_factor);
-  const decoded = await runModel(model, 'decode', latent, golden.shape('steps.latent'), names);
+  const decoded = await runModel(model, 'decode', latent, golden.shape('steps.latent'), names, bandRows);
   const image = await golden.floats('steps.image');
-  const encoded = await runModel(model, 'encode', image, golden.shape('steps.image'), names);
+  const encoded = await runModel(model, 'encode', image, golden.shape('steps.image'), names, bandRows);
   const results = new Map([...encoded, ...decoded]);
   expectClose(encoded.get('y')!, await golden.floats('steps.moments'), tolerance, 'steps.moments');
   for (const name of names) {
@@ -152,6 +153,10 @@ describeFixtures('autoencoder against diffusers', () => {
 
     test(`${name}: every step`, async () => {
       await checkSteps(await model(), await openFixture(goldens));
+    });
+
+    test(`${name}: every step, in bands of rows`, async () => {
+      await checkSteps(await model(), await openFixture(goldens), 7);
     });
 
     test(`${name}: decoding`, async () => {
