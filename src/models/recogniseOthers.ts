@@ -2,7 +2,7 @@
  * Weight files of models that this program does not run, by the names of their tensors: so that whoever drops one reads
  * what it is and what would serve instead.
  */
-import { prefixesOf, type TensorShapes } from './recognise';
+import { prefixesOf, type FoundModel, type TensorShapes } from './recognise';
 
 /** A known model that is not supported. */
 export interface OtherModel {
@@ -161,6 +161,11 @@ const marks: readonly OtherMark[] = [
     instead: 'take the file with the model (of a Composer run: ep*-ba*-rank0.pt whole)',
   },
 ];
+
+/** Whether a text tower is one of Stable Diffusion's, which are not run although their layers are CLIP's. */
+export function isForeignTower(tensors: TensorShapes, { kind, prefix }: FoundModel): boolean {
+  return kind === 'clip-text' && stableDiffusionTower(tensors, prefix) !== null;
+}
 
 /** Text encoders of Stable Diffusion in Hugging Face's names, by width and number of layers; null for other towers. */
 function stableDiffusionTower(tensors: TensorShapes, prefix: string): string | null {

@@ -6,8 +6,8 @@ import { isPng } from '../formats/png/chunks';
 import { readPngHead } from '../formats/png/head';
 import { nameText, type TensorFile } from '../formats/tensorFile';
 import type { TorchFile } from '../formats/torch/reader';
-import { findModels } from '../models/recognise';
-import { nameOther } from '../models/recogniseOthers';
+import { findModels, type FoundModel } from '../models/recognise';
+import { isForeignTower, nameOther } from '../models/recogniseOthers';
 import type { ItemKind } from '../protocol/library';
 import { parsePictureSettings } from '../protocol/pictureSettings';
 import type { ByteSource } from '../sources/byteSource';
@@ -124,6 +124,20 @@ function formatName(file: TensorFile | TorchFile): string {
   return 'format' in file ? `torch ${file.container}` : 'safetensors';
 }
 
+/** Most models of one file that are told apart. */
+const maxParts = 16;
+
+/** The tensors that no found model's prefix covers, without a training run's moments: what else a file holds. */
+function unclaimed({ tensors }: TensorFile, found: readonly FoundModel[]): TensorFile['tensors'] {
+  if (found.length === 0) return tensors;
+  if (found.some(({ prefix }) => prefix === '')) return new Map();
+  return new Map(
+    [...tensors].filter(
+      ([name]) => !/(^|\.)exp_avg(_sq)?$/.test(name) && !found.some(({ prefix }) => name.startsWith(prefix)),
+    ),
+  );
+}
+
 /** What a weight file holds. */
 export async function identifyTensors(
   path: string,
@@ -132,10 +146,12 @@ export async function identifyTensors(
   bytes: number,
   nearby: NearbyConfigs,
 ): Promise<Identified> {
-  const found = findModels(file.tensors);
+  const found = findModels(file.tensors)
+    .filter((model) => !isForeignTower(file.tensors, model))
+    .slice(0, maxParts);
   const unread = 'unread' in file ? [...file.unread] : [];
   const notes = unread.map(([name, reason]) => `tensor ${nameText(name)} is not read: ${reason}`);
-  const other = nameOther(file.tensors);
+  const other = nameOther(unclaimed(file, found));
   const item = (facts: { kind: ItemKind; words: string; problem?: string }): Identified => ({
     ...plainItem(path, bytes, { ...facts, format, notes }),
     files: [{ label: '', file }],
@@ -150,6 +166,7 @@ export async function identifyTensors(
       problem: `${name}: must hold a model that this program runs: it is ${other.words}; ${other.instead}`,
     });
   }
+  if (other) notes.push(`beside its models the file holds ${other.words}, which is not used: ${other.instead}`);
   const candidates = await nearby();
   const parts = found.map((model) => identifyPart(file, model, candidates));
   return { ...modelItem(path, format, bytes, parts, notes), files: [{ label: '', file }] };

@@ -192,9 +192,8 @@ export class Library {
 
   /** Gives configurations that came by themselves to parts that wait for one. @returns ids of items now of use */
   #completeConfigs(): string[] {
-    const loose = [...this.#items.values()].flatMap(({ loose: config }) => config ?? []);
-    if (loose.length === 0) return [];
-    const candidates = loose.map(({ name, json }): ConfigCandidate => ({ name, json, rank: 'near' }));
+    const candidates = [...this.#items.values()].flatMap(configsOf);
+    if (candidates.length === 0) return [];
     const changed: string[] = [];
     for (const [id, item] of this.#items) {
       const parts = item.parts.map((part) => completePart(part, candidates) ?? part);
@@ -228,6 +227,15 @@ export class Library {
     }
     return this.#plans.plans;
   }
+}
+
+/** Configurations that an item brings for parts of others: its own file, or those of a bundle. */
+function configsOf({ loose, bundle }: Identified): ConfigCandidate[] {
+  const near = (name: string, json: unknown): ConfigCandidate[] =>
+    typeof json === 'object' && json !== null ? [{ name, json, rank: 'near' }] : [];
+  if (loose) return near(loose.name, loose.json);
+  if (!bundle) return [];
+  return [bundle.dit, bundle.vae, bundle.text].flatMap(({ configName, config }) => near(configName, config));
 }
 
 /** A part that lacked its configuration, with one that fits; null when none does, or it lacked nothing. */
