@@ -19,8 +19,9 @@ export interface PatchesVariant {
 /** Elements that one workgroup moves. */
 export const patchElementsPerWorkgroup = 64;
 
-export function patchesShader(v: PatchesVariant, header: string): string {
-  return wgsl`${header}
+/** `tokenIndex(at)`: place among the tokens of element `at` of the picture. */
+export function tokenIndexText(channelFast: boolean): string {
+  return wgsl`
 fn tokenIndex(at: u32) -> u32 {
   let x = at % u.width;
   let y = at / u.width % u.height;
@@ -29,13 +30,19 @@ fn tokenIndex(at: u32) -> u32 {
   let inside = y % u.patchSize * u.patchSize + x % u.patchSize;
   let token = sample * u.tokens + y / u.patchSize * (u.width / u.patchSize) + x / u.patchSize;
   let area = u.patchSize * u.patchSize;
-#if ${v.channelFast}
+#if ${channelFast}
   let column = inside * u.channels + channel;
 #else
   let column = channel * area + inside;
 #endif
   return token * u.channels * area + column;
 }
+`;
+}
+
+export function patchesShader(v: PatchesVariant, header: string): string {
+  return wgsl`${header}
+${tokenIndexText(v.channelFast)}
 
 @compute @workgroup_size(64)
 fn main(

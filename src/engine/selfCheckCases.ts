@@ -249,11 +249,11 @@ export const selfCheckCases: readonly SelfCheckCase[] = [
   {
     stem: 'heunStep',
     what: '[1, 4, 4, 4], one guided step',
-    inputs: { F: f(2, 4, 4, 4), step: u32([1], [0]) },
+    inputs: { F: f(2, 4, 16), step: u32([1], [0]) },
     state: { x: f(1, 4, 4, 4), xEval: f(1, 4, 4, 4), slope: f(1, 4, 4, 4), denoised: f(1, 4, 4, 4) },
     build: (g, t) => {
       const table = g.constant(packHeunTable(heunTable(4)), [7, 8]);
-      const schedule = { table, step: t['step']!, guided: true };
+      const schedule = { table, step: t['step']!, guided: true, patch: 2 };
       const xIn = sampleInput(g, { xEval: t['xEval']!, ...schedule });
       const { x, xEval, slope, denoised } = t;
       heunStep(g, {

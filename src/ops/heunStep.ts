@@ -1,16 +1,17 @@
 /**
  * The sampler on the GPU: sampleInput makes the network's input from the state, heunStep does everything that follows
- * an evaluation. The state stays on the device; which evaluation it is, is one number that the host writes before each
+ * an evaluation. The state is pictures; the network's side is tokens, cut and put together on the way. The state stays on the device; which evaluation it is, is one number that the host writes before each
  * replay.
  */
 import { elementsPerWorkgroup } from '../../shaders/lib/elementwise';
 import { heunStepShader, sampleInputShader } from '../../shaders/heunStep.wgsl';
 import { ShapeError } from '../core/errors';
-import { sameShape } from '../core/shape';
+import { sameShape, shapeText } from '../core/shape';
 import type { Graph } from '../graph/graph';
 import { touchedBytes, type OpDef } from '../graph/op';
 import type { Tensor } from '../graph/tensor';
 import { canVector, emit, f32, grid } from './kernel';
+import { checkCut, patchUniforms } from './patches';
 
 /** Columns of the table, f32 [evaluations, 8]; the shader has them as numbers. */
 export const heunColumns = {
@@ -38,26 +39,32 @@ function checkSchedule(op: string, table: Tensor, step: Tensor): void {
 }
 
 export interface SampleInputAttrs {
+  /** Side of a patch. */
+  readonly patch: number;
   /** Twice the rows: conditional first, then unconditional. */
   readonly guided: boolean;
 }
 
 export const sampleInputOp: OpDef<SampleInputAttrs> = {
   name: 'sampleInput',
-  infer([xEval, table, step], { guided }) {
+  infer([xEval, table, step], { guided, patch }) {
     checkSchedule('sampleInput', table!, step!);
-    if (xEval!.rank < 1 || xEval!.dtype !== 'f32') {
-      throw new ShapeError(`sampleInput: xEval is f32 [B, ...]: ${xEval!.describe()}`);
+    if (xEval!.rank !== 4 || xEval!.dtype !== 'f32') {
+      throw new ShapeError(`sampleInput: xEval is f32 [B, C, h, w]: ${xEval!.describe()}`);
     }
-    return [{ shape: [xEval!.dim(0) * (guided ? 2 : 1), ...xEval!.shape.slice(1)], dtype: 'f32' }];
+    const [channels, height, width] = [xEval!.dim(1), xEval!.dim(2), xEval!.dim(3)];
+    checkCut('sampleInput', { patch }, height, width);
+    const area = patch * patch;
+    const samples = xEval!.dim(0) * (guided ? 2 : 1);
+    return [{ shape: [samples, (height * width) / area, channels * area], dtype: 'f32' }];
   },
   // sampling is not differentiated
   vjp: null,
   lower(ctx) {
     const [xEval, table, step] = ctx.inputs as readonly [Tensor, Tensor, Tensor];
     const xIn = ctx.outputs[0]!;
-    const { guided } = ctx.attrs;
-    const wide = canVector(ctx, xEval.elements, [xEval, xIn]);
+    const { guided, patch } = ctx.attrs;
+    const wide = canVector(ctx, xEval.elements, [xEval]);
     const vector = wide ? 4 : 1;
     emit(ctx, {
       shader: 'sampleInput',
@@ -67,9 +74,9 @@ export const sampleInputOp: OpDef<SampleInputAttrs> = {
         { name: 'xEval', tensor: xEval, access: 'read', vector },
         { name: 'table', tensor: table, access: 'read' },
         { name: 'step', tensor: step, access: 'read' },
-        { name: 'xIn', tensor: xIn, access: 'write', vector },
+        { name: 'xIn', tensor: xIn, access: 'write' },
       ],
-      uniforms: { count: xEval.elements },
+      uniforms: { count: xEval.elements, ...patchUniforms(xEval, patch) },
       workgroups: grid(Math.ceil(xEval.elements / elementsPerWorkgroup), ctx.profile),
     });
   },
@@ -77,6 +84,7 @@ export const sampleInputOp: OpDef<SampleInputAttrs> = {
 };
 
 export interface HeunStepAttrs {
+  readonly patch: number;
   readonly guided: boolean;
   readonly guidance: number;
 }
@@ -86,7 +94,7 @@ const stateNames = ['x', 'xEval', 'slope', 'denoised'];
 export const heunStepOp: OpDef<HeunStepAttrs> = {
   name: 'heunStep',
   effect: true,
-  infer([f, x, xEval, slope, denoised, table, step], { guided }) {
+  infer([f, x, xEval, slope, denoised, table, step], { guided, patch }) {
     checkSchedule('heunStep', table!, step!);
     const states = [x!, xEval!, slope!, denoised!];
     states.forEach((state, index) => {
@@ -101,10 +109,14 @@ export const heunStepOp: OpDef<HeunStepAttrs> = {
         `heunStep: x, xEval, slope and denoised are four tensors: ${states.map((state) => state.node.name).join(', ')}`,
       );
     }
-    const rows = guided ? 2 : 1;
-    if (f!.elements !== rows * x!.elements || f!.dtype !== 'f32') {
+    if (x!.rank !== 4) throw new ShapeError(`heunStep: x is [B, C, h, w]: ${x!.describe()}`);
+    const [samples, channels, height, width] = x!.shape as readonly [number, number, number, number];
+    checkCut('heunStep', { patch }, height, width);
+    const area = patch * patch;
+    const tokens = [samples * (guided ? 2 : 1), (height * width) / area, area * channels];
+    if (!sameShape(f!.shape, tokens) || f!.dtype !== 'f32') {
       throw new ShapeError(
-        `heunStep: F has ${guided ? 'twice the rows of x (guidance)' : 'the shape of x'}: F ${f!.describe()}, x ${x!.describe()}`,
+        `heunStep: F is the tokens of x${guided ? ', twice (guidance)' : ''}, f32 ${shapeText(tokens)}: F ${f!.describe()}, x ${x!.describe()}`,
       );
     }
     return states.map((state) => ({ shape: state.shape, dtype: 'f32' as const }));
@@ -113,16 +125,16 @@ export const heunStepOp: OpDef<HeunStepAttrs> = {
   alias: () => stateNames.map((_, output) => ({ output, input: output + 1, offset: 0 })),
   lower(ctx) {
     const [f, x, xEval, slope, denoised, table, step] = ctx.inputs;
-    const { guided, guidance } = ctx.attrs;
+    const { guided, guidance, patch } = ctx.attrs;
     const count = x!.elements;
-    const wide = canVector(ctx, count, [f, x, xEval, slope, denoised]);
+    const wide = canVector(ctx, count, [x, xEval, slope, denoised]);
     const vector = wide ? 4 : 1;
     emit(ctx, {
       shader: 'heunStep',
       variant: { wide, guided },
       text: (header) => heunStepShader({ wide, guided }, header),
       operands: [
-        { name: 'f', tensor: f!, access: 'read', vector },
+        { name: 'f', tensor: f!, access: 'read' },
         { name: 'x', tensor: x!, access: 'write', vector },
         { name: 'xEval', tensor: xEval!, access: 'write', vector },
         { name: 'slope', tensor: slope!, access: 'write', vector },
@@ -130,7 +142,7 @@ export const heunStepOp: OpDef<HeunStepAttrs> = {
         { name: 'table', tensor: table!, access: 'read' },
         { name: 'step', tensor: step!, access: 'read' },
       ],
-      uniforms: { count, ...(guided ? { guidance: f32(guidance) } : {}) },
+      uniforms: { count, ...patchUniforms(x!, patch), ...(guided ? { guidance: f32(guidance) } : {}) },
       workgroups: grid(Math.ceil(count / elementsPerWorkgroup), ctx.profile),
     });
   },
@@ -145,21 +157,26 @@ export interface HeunSchedule {
   readonly step: Tensor;
   /** Classifier-free guidance: the network sees each sample twice. */
   readonly guided: boolean;
+  /** Side of a patch, one token of the network. */
+  readonly patch: number;
 }
 
 export interface SampleInputOptions extends HeunSchedule {
-  /** The point at which the network is evaluated, [B, ...]. */
+  /** The point at which the network is evaluated, [B, C, h, w]. */
   readonly xEval: Tensor;
 }
 
-/** What the network sees: cIn xEval, [B, ...], or with guidance the same twice, [2 B, ...]. @throws ShapeError */
+/**
+ * What the network sees: cIn xEval as tokens [B, T, C p p], channels slowest; with guidance the same twice, [2 B, T, C p p].
+ * @throws ShapeError
+ */
 export function sampleInput(graph: Graph, options: SampleInputOptions): Tensor {
-  const { xEval, table, step, guided } = options;
-  return graph.append(sampleInputOp, [xEval, table, step], { guided })[0]!;
+  const { xEval, table, step, guided, patch } = options;
+  return graph.append(sampleInputOp, [xEval, table, step], { guided, patch })[0]!;
 }
 
 export interface HeunStepOptions extends HeunSchedule {
-  /** The network's output, [B, C, h, w], or [2 B, C, h, w] with guidance: conditional rows first. */
+  /** The network's output, tokens [B, T, p p C], channels fastest; [2 B, ...] with guidance: conditional rows first. */
   readonly F: Tensor;
   /** State: the point from which the current step starts; at the beginning unit noise times the first sigma. */
   readonly x: Tensor;
@@ -175,6 +192,6 @@ export interface HeunStepOptions extends HeunSchedule {
 
 /** Advances the sampler's state by one evaluation, an effect. @throws ShapeError */
 export function heunStep(graph: Graph, options: HeunStepOptions): void {
-  const { F, x, xEval, slope, denoised, table, step, guided, guidance } = options;
-  graph.append(heunStepOp, [F, x, xEval, slope, denoised, table, step], { guided, guidance });
+  const { F, x, xEval, slope, denoised, table, step, guided, guidance, patch } = options;
+  graph.append(heunStepOp, [F, x, xEval, slope, denoised, table, step], { guided, guidance, patch });
 }

@@ -24,7 +24,13 @@ export interface UnpatchifyOptions extends PatchifyOptions {
   readonly width: number;
 }
 
-function checkCut(name: string, { patch }: PatchifyOptions, height: number, width: number): void {
+/** Throws unless a picture is cut into whole patches; `name` is the op's. */
+export function checkCut(
+  name: string,
+  { patch }: Pick<PatchifyOptions, 'patch'>,
+  height: number,
+  width: number,
+): void {
   if (!Number.isInteger(patch) || patch < 1 || height % patch !== 0 || width % patch !== 0) {
     throw new ShapeError(
       `${name}: the picture is cut into whole patches: ${height} x ${width}, patch ${patch}`,
@@ -32,12 +38,17 @@ function checkCut(name: string, { patch }: PatchifyOptions, height: number, widt
   }
 }
 
+/** The uniforms by which kernels find an element of `picture` [B, C, h, w] among its tokens (tokenIndexText). */
+export function patchUniforms(picture: Tensor, patch: number): Record<string, number> {
+  const [channels, height, width] = [picture.dim(1), picture.dim(2), picture.dim(3)];
+  return { channels, height, width, patchSize: patch, tokens: (height / patch) * (width / patch) };
+}
+
 /** One dispatch over the elements of `picture`, which is x or y. */
 function lower(ctx: LowerContext<PatchifyOptions>, picture: Tensor, toTokens: boolean): void {
   const x = ctx.inputs[0]!;
   const y = ctx.outputs[0]!;
   const { patch, order } = ctx.attrs;
-  const [channels, height, width] = [picture.dim(1), picture.dim(2), picture.dim(3)];
   const variant = { toTokens, channelFast: order === 'channelFast' };
   emit(ctx, {
     shader: 'patches',
@@ -47,14 +58,7 @@ function lower(ctx: LowerContext<PatchifyOptions>, picture: Tensor, toTokens: bo
       { name: 'x', tensor: x, access: 'read' },
       { name: 'y', tensor: y, access: 'write' },
     ],
-    uniforms: {
-      count: picture.elements,
-      channels,
-      height,
-      width,
-      patchSize: patch,
-      tokens: (height / patch) * (width / patch),
-    },
+    uniforms: { count: picture.elements, ...patchUniforms(picture, patch) },
     workgroups: grid(Math.ceil(picture.elements / patchElementsPerWorkgroup), ctx.profile),
   });
 }

@@ -1,6 +1,12 @@
 /** References of sampleInput and heunStep. */
 import { invariant } from '../core/errors';
+import { tokenIndices } from './patches';
 import type { Reference, Values } from './reference';
+
+interface NetworkForm {
+  readonly guided: boolean;
+  readonly patch: number;
+}
 
 /** The row of the table that `step` names. */
 function rowOf(table: Values, step: Values): Values {
@@ -9,23 +15,30 @@ function rowOf(table: Values, step: Values): Values {
   return table.subarray(start, start + 8);
 }
 
-export const sampleInputReference: Reference<{ readonly guided: boolean }> = {
+export const sampleInputReference: Reference<NetworkForm> = {
   compute(node, [xEval, table, step]) {
     const cIn = rowOf(table!, step!)[0]!;
     const count = xEval!.length;
-    const rows = node.attrs.guided ? 2 : 1;
-    return [Float64Array.from({ length: rows * count }, (_, i) => cIn * xEval![i % count]!)];
+    const { guided, patch } = node.attrs;
+    const tokens = new Float64Array(guided ? 2 * count : count);
+    tokenIndices(node.inputs[0]!, { patch, order: 'channelSlow' }).forEach((place, i) => {
+      for (let at = place; at < tokens.length; at += count) tokens[at] = cIn * xEval![i]!;
+    });
+    return [tokens];
   },
 };
 
-export const heunStepReference: Reference<{ readonly guided: boolean; readonly guidance: number }> = {
+export const heunStepReference: Reference<NetworkForm & { readonly guidance: number }> = {
   compute(node, [f, x, xEval, slope, , table, step]) {
-    const { guided, guidance } = node.attrs;
+    const { guided, guidance, patch } = node.attrs;
+    const places = tokenIndices(node.inputs[1]!, { patch, order: 'channelFast' });
     const [, slopeX, slopeF, cSkip, cOut, dt, stage] = rowOf(table!, step!);
     const count = x!.length;
     const results = [x!.slice(), xEval!.slice(), slope!.slice(), new Float64Array(count)] as const;
     for (let i = 0; i < count; i++) {
-      const network = guided ? f![count + i]! + guidance * (f![i]! - f![count + i]!) : f![i]!;
+      const conditional = f![places[i]!]!;
+      const unconditional = guided ? f![count + places[i]!]! : 0;
+      const network = guided ? unconditional + guidance * (conditional - unconditional) : conditional;
       const d = slopeX! * xEval![i]! + slopeF! * network;
       results[3][i] = cSkip! * xEval![i]! + cOut! * network;
       if (stage === 0) {

@@ -7,6 +7,13 @@ interface PatchesAttrs {
   readonly order: 'channelSlow' | 'channelFast';
 }
 
+/** For every element of `picture` [B, C, h, w] its place among the tokens. */
+export function tokenIndices(picture: Tensor, attrs: PatchesAttrs): Uint32Array {
+  const places = new Uint32Array(picture.elements);
+  eachElement(picture, attrs, (inPicture, inTokens) => (places[inPicture] = inTokens));
+  return places;
+}
+
 /** Calls `visit` with the index in the picture and the index in the tokens, for every element. */
 function eachElement(
   picture: Tensor,

@@ -16,7 +16,7 @@ import { planGraph } from '../graph/plan';
 import type { DeviceProfile } from '../graph/profile';
 import type { Tensor, TensorSpec } from '../graph/tensor';
 import type { BlockCaption, BlockModulation } from '../models/dit/block';
-import { ditBody } from '../models/dit/body';
+import { ditTokens } from '../models/dit/body';
 import type { DitLayout } from '../models/dit/config';
 import { ditModulation, ditTimestep, type Modulation } from '../models/dit/modulation';
 import { timeChannels } from '../models/dit/parameters';
@@ -172,22 +172,16 @@ export class SamplerGraphs {
       },
     };
     const guided = this.#guided;
-    const x = sampleInput(graph, {
-      xEval: state('xEval'),
-      table: state('table'),
-      step,
-      guided,
-    });
-    const F = ditBody(graph, this.#weights(graph), this.#layout, { x, modulation, rows, captions });
+    const schedule = { table: state('table'), step, guided, patch: layout.patch };
+    const patches = sampleInput(graph, { xEval: state('xEval'), ...schedule });
+    const F = ditTokens(graph, this.#weights(graph), layout, { patches, modulation, rows, captions });
     heunStep(graph, {
       F,
       x: state('x'),
       xEval: state('xEval'),
       slope: state('slope'),
       denoised: state('denoised'),
-      table: state('table'),
-      step,
-      guided,
+      ...schedule,
       guidance,
     });
     return graph;

@@ -5,6 +5,7 @@ import type { Tensor } from '../../src/graph/tensor';
 import { add } from '../../src/ops/add';
 import { heunStep, sampleInput } from '../../src/ops/heunStep';
 import { mulRows } from '../../src/ops/mulRows';
+import { patchify, unpatchify } from '../../src/ops/patches';
 import { reshape } from '../../src/ops/view';
 import { checkEffect } from '../helpers/checkEffect';
 import { expectClose, normals } from '../helpers/compare';
@@ -19,10 +20,14 @@ interface Sampler {
   readonly steps: number;
   /** 1: no guidance. */
   readonly guidance: number;
+  readonly patch: number;
 }
 
-/** A stand-in for the network: F[r, e] = gain[r, e] xIn[r, e] + shift[r, e], r over the rows of the batch. */
-function sampler({ shape, steps, guidance }: Sampler): {
+/**
+ * A stand-in for the network: F[r, e] = gain[r, e] xIn[r, e] + shift[r, e], r over the rows of the batch, e over the elements
+ * of a picture; between tokens it is put together and cut again.
+ */
+function sampler({ shape, steps, guidance, patch }: Sampler): {
   graph: Graph;
   state: Record<string, Float32Array>;
   inputs: Record<string, ArrayLike<number>>[];
@@ -41,11 +46,14 @@ function sampler({ shape, steps, guidance }: Sampler): {
   const state = Object.fromEntries(
     names.map((name) => [name, graph.state(`sampler:${name}`, shape)]),
   ) as Record<(typeof names)[number], Tensor>;
-  const schedule = { table: graph.constant(table, [2 * steps - 1, 8]), step, guided };
+  const schedule = { table: graph.constant(table, [2 * steps - 1, 8]), step, guided, patch };
   const xIn = sampleInput(graph, { xEval: state.xEval, ...schedule });
-  const flat = reshape(graph, xIn, [rows, size]);
+  const [channels, height, width] = rest;
+  const picture = unpatchify(graph, xIn, { patch, order: 'channelSlow', channels, height, width });
+  const flat = reshape(graph, picture, [rows, size]);
   const scaled = mulRows(graph, flat, graph.constant(gain, [rows, size]));
-  const F = reshape(graph, add(graph, scaled, graph.constant(shift, [rows, size])), xIn.shape);
+  const made = reshape(graph, add(graph, scaled, graph.constant(shift, [rows, size])), picture.shape);
+  const F = patchify(graph, made, { patch, order: 'channelFast' });
   heunStep(graph, { F, ...state, ...schedule, guidance });
   const noise = normals(samples * size, 7);
   const start = noise.map((value) => 80 * value);
@@ -91,10 +99,10 @@ function heunLoop(setup: ReturnType<typeof sampler>, { shape, steps, guidance }:
 
 describe('heunStep', () => {
   const cases: Sampler[] = [
-    { shape: [1, 1, 3, 3], steps: 2, guidance: 1 },
-    { shape: [2, 4, 4, 4], steps: 8, guidance: 5 },
-    { shape: [3, 3, 5, 5], steps: 5, guidance: 1.5 },
-    { shape: [2, 4, 16, 16], steps: 8, guidance: 1 },
+    { shape: [1, 1, 3, 3], steps: 2, guidance: 1, patch: 1 },
+    { shape: [2, 4, 4, 4], steps: 8, guidance: 5, patch: 2 },
+    { shape: [3, 3, 5, 5], steps: 5, guidance: 1.5, patch: 5 },
+    { shape: [2, 4, 16, 16], steps: 8, guidance: 1, patch: 2 },
   ];
   for (const setting of cases) {
     test(`${setting.steps} steps of ${setting.shape.join(' x ')}, guidance ${setting.guidance}`, async () => {
@@ -111,27 +119,36 @@ describe('heunStep', () => {
 
   test('wrong shapes are named', () => {
     const g = new Graph();
-    const state = (name: string, shape = [2, 3]): Tensor => g.state(`sampler:${name}`, shape);
-    const schedule = { table: g.input('table', [5, 8]), step: g.input('step', [1], 'u32'), guided: true };
+    const state = (name: string): Tensor => g.state(`sampler:${name}`, [2, 3, 4, 4]);
+    const counted = { table: g.input('table', [5, 8]), step: g.input('step', [1], 'u32') };
+    const schedule = { ...counted, guided: true, patch: 2 };
     const states = {
       x: state('x'),
       xEval: state('xEval'),
       slope: state('slope'),
       denoised: state('denoised'),
     };
-    const F = g.input('F', [2, 3]);
+    const F = g.input('F', [2, 4, 12]);
     const attempt = (change: Partial<Parameters<typeof heunStep>[1]>) => () =>
       heunStep(g, { F, ...states, ...schedule, guidance: 5, ...change });
-    expect(attempt({})).toThrow('heunStep: F has twice the rows of x (guidance): F f32 [2, 3], x f32 [2, 3]');
+    expect(attempt({})).toThrow(
+      'heunStep: F is the tokens of x, twice (guidance), f32 [4, 4, 12]: F f32 [2, 4, 12], x f32 [2, 3, 4, 4]',
+    );
     expect(attempt({ guided: false, slope: F })).toThrow(
-      'heunStep: x, xEval, slope and denoised are f32 state of one shape: slope is input f32 [2, 3], x f32 [2, 3]',
+      'heunStep: x, xEval, slope and denoised are f32 state of one shape: slope is input f32 [2, 4, 12], x f32 [2, 3, 4, 4]',
     );
     expect(attempt({ guided: false, xEval: states.x })).toThrow(
       'heunStep: x, xEval, slope and denoised are four tensors: sampler:x, sampler:x, sampler:slope, sampler:denoised',
     );
-    expect(attempt({ table: F })).toThrow('heunStep: table is f32 [evaluations, 8]: f32 [2, 3]');
+    expect(attempt({ table: F })).toThrow('heunStep: table is f32 [evaluations, 8]: f32 [2, 4, 12]');
+    expect(attempt({ guided: false, patch: 3 })).toThrow(
+      'heunStep: the picture is cut into whole patches: 4 x 4, patch 3',
+    );
     expect(() => sampleInput(g, { xEval: states.x, ...schedule, step: F })).toThrow(
-      'sampleInput: step is u32 [1]: f32 [2, 3]',
+      'sampleInput: step is u32 [1]: f32 [2, 4, 12]',
+    );
+    expect(() => sampleInput(g, { xEval: F, ...schedule })).toThrow(
+      'sampleInput: xEval is f32 [B, C, h, w]: f32 [2, 4, 12]',
     );
   });
 });

@@ -1,5 +1,5 @@
 /**
- * The body: picture in, F out. Patch embedding, mixer on all tokens, patch masking (training), backbone on the kept
+ * The body: picture in, F out (ditBody), or tokens in and out (ditTokens). Patch embedding, mixer on all tokens, patch masking (training), backbone on the kept
  * tokens, final layer, unpatchify.
  */
 import type { Graph } from '../../graph/graph';
@@ -23,15 +23,20 @@ export interface PatchMask {
   readonly restore: Tensor;
 }
 
-export interface BodyInputs {
-  /** [B, C, h, w], already multiplied by c_in. */
-  readonly x: Tensor;
+export interface TokenInputs {
+  /** [B, T, C p p], channels slowest: patches of the picture, already multiplied by c_in. */
+  readonly patches: Tensor;
   readonly modulation: Modulation;
   /** u32 [B]: row of the modulation for each sample. */
   readonly rows?: Tensor;
   /** By block name. */
   readonly captions: ReadonlyMap<string, BlockCaption>;
   readonly mask?: PatchMask;
+}
+
+export interface BodyInputs extends Omit<TokenInputs, 'patches'> {
+  /** [B, C, h, w], already multiplied by c_in. */
+  readonly x: Tensor;
 }
 
 /** F [B, C, h, w]. */
@@ -42,9 +47,25 @@ export function ditBody(
   inputs: BodyInputs,
   tap?: Tap,
 ): Tensor {
+  const { patch, channels } = layout;
+  const { x, ...rest } = inputs;
+  const patches = patchify(graph, x, { patch, order: 'channelSlow' });
+  const out = ditTokens(graph, weights, layout, { patches, ...rest }, tap);
+  const [height, width] = [x.dim(2), x.dim(3)];
+  return unpatchify(graph, out, { patch, order: 'channelFast', channels, height, width });
+}
+
+/** F as the final layer gives it: tokens [B, T, p p C], channels fastest. */
+export function ditTokens(
+  graph: Graph,
+  weights: Weights,
+  layout: DitLayout,
+  inputs: TokenInputs,
+  tap?: Tap,
+): Tensor {
   const { eps, dim, tokens, patch, channels } = layout;
-  const samples = inputs.x.dim(0);
-  const patches = patchify(graph, inputs.x, { patch, order: 'channelSlow' });
+  const { patches } = inputs;
+  const samples = patches.dim(0);
   let x = scoped(graph, weights, 'x_embedder', (w) => {
     const kernel = reshape(graph, w('proj.weight'), [dim, channels * patch * patch]);
     const embedded = linear(graph, patches, kernel, {
@@ -112,20 +133,11 @@ export function ditBody(
     return linear(graph, h, w('linear.weight'), { bias: w('linear.bias') });
   });
   tap?.('final_layer', out);
-  let all = out;
-  if (mask) {
-    const rows = reshape(graph, out, [samples * mask.kept, out.width]);
-    all = reshape(
-      graph,
-      gatherRows(graph, rows, mask.restore, reshape(graph, mask.keep, [samples * mask.kept, 1])),
-      [samples, tokens, out.width],
-    );
-  }
-  return unpatchify(graph, all, {
-    patch,
-    order: 'channelFast',
-    channels,
-    height: inputs.x.dim(2),
-    width: inputs.x.dim(3),
-  });
+  if (!mask) return out;
+  const rows = reshape(graph, out, [samples * mask.kept, out.width]);
+  return reshape(
+    graph,
+    gatherRows(graph, rows, mask.restore, reshape(graph, mask.keep, [samples * mask.kept, 1])),
+    [samples, tokens, out.width],
+  );
 }
