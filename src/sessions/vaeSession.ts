@@ -12,7 +12,6 @@ import { Run } from '../gpu/run';
 import { parameterCount } from '../models/parameters';
 import { certainPosterior, posteriorOf, type Posterior } from '../models/vae/posterior';
 import type { WeightStorage } from '../protocol/generate';
-import type { KlConfig } from '../protocol/schemas';
 import type { VaeHalf, VaeModel } from '../protocol/vae';
 import { loadWeights, type LoadOptions } from './loadWeights';
 import type { SessionResources } from './resources';
@@ -65,14 +64,13 @@ export class VaeSession {
   /** @throws NotFoundError for a tensor that the half needs, FormatError, OutOfMemoryError */
   static async load(
     resources: SessionResources,
-    model: VaeModel | KlConfig,
+    model: VaeModel,
     file: TensorFile,
     options: VaeLoadOptions,
   ): Promise<VaeSession> {
-    const vae: VaeModel = 'kind' in model ? model : { kind: 'kl', config: model };
-    const specs = vaeParameters(vae, options.half ?? 'both');
+    const specs = vaeParameters(model, options.half ?? 'both');
     await loadWeights(resources.state, vaeGroup, file, specs, options);
-    return new VaeSession(resources, vae, options);
+    return new VaeSession(resources, model, options);
   }
 
   get parameterCount(): number {

@@ -106,6 +106,22 @@ describeFixtures('autoencoders and text towers by path', () => {
     expectClose(await readFloats(latents, 'latents'), expected, 1e-4, 'sample');
   });
 
+  test("TAESD, from an original file's half and from diffusers' folder", async () => {
+    const golden = fixturePath('vae/taesdxl.golden.safetensors');
+    const [image, latents] = [temporary('taesd.safetensors'), temporary('taesd-latents.safetensors')];
+    tabditJson(
+      ...['decode', '--vae', fixturePath('vae/taesdxl_decoder.pth'), '--in', golden],
+      ...['--tensor', 'decode.1.latent', '--raw-out', image],
+    );
+    expectClose(await readFloats(image, 'image'), await readFloats(golden, 'decode.1.image'), 1e-4, 'image');
+    tabditJson(
+      ...['encode-image', '--vae', fixturePath('vae/taesdxl'), '--in', golden],
+      ...['--tensor', 'encode.0.image', '--out', latents],
+    );
+    const expected = await readFloats(golden, 'encode.0.latent');
+    expectClose(await readFloats(latents, 'latents'), expected, 1e-4, 'latents');
+  });
+
   test('a text tower as open_clip saves it', async () => {
     const golden = fixturePath('text/clip-gelu.golden.safetensors');
     const out = temporary('hidden.safetensors');
