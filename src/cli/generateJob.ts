@@ -4,39 +4,38 @@
  */
 import { FormatError, InputError, UsageError } from '../core/errors';
 import { shapeText } from '../core/shape';
-import type { Tokenizer } from '../models/text/context';
+import { parseBytes } from '../core/units';
 import { isSeed } from '../protocol/pictureSettings';
-import type { NoiseLayout, WeightStorage } from '../protocol/generate';
-import type { DitConfig, TextConfig } from '../protocol/schemas';
-import { latentChannels, vaeFactor } from '../sessions/vaePlan';
+import type { GenerateSettings, WeightChoice } from '../protocol/generate';
+import type { Role } from '../protocol/library';
+import type { DitConfig } from '../protocol/schemas';
+import { checkParts, type ModelParts } from '../sessions/modelParts';
+import { vaeFactor } from '../sessions/vaePlan';
 import type { Arguments } from './args';
 import { checkShape, openTensors, readFloats, type Floats } from './files';
 import {
-  bundleAt,
-  checkTokenizer,
   demoPath,
   findDit,
   findText,
   findTokenizer,
   findVae,
+  identifiedAt,
   type ModelPart,
   type VaePart,
 } from './models';
 
 export interface GenerateJob {
-  /** Short name of the model, for the settings inside pictures. */
-  readonly model: string;
-  readonly dit: ModelPart<DitConfig>;
-  /** Absent when captions are given. */
-  readonly text?: { readonly part: ModelPart<TextConfig>; readonly tokenizer: Tokenizer };
-  /** Absent when no pictures are asked for. */
-  readonly vae?: VaePart;
+  /** Without a text tower when captions are given, without an autoencoder when no pictures are asked for. */
+  readonly parts: ModelParts;
+  /** What readers of the parts want to tell. */
+  readonly notes: readonly string[];
+  /** As the user gave them. */
   readonly prompts: readonly string[];
-  readonly steps: number;
-  readonly guidance: number;
-  readonly seed: string;
-  readonly rng: NoiseLayout;
-  readonly weights: WeightStorage;
+  /** With one prompt per picture ('' where captions are given without words). */
+  readonly settings: GenerateSettings;
+  readonly weights: WeightChoice;
+  /** Bytes that the model may take on the device. */
+  readonly budget: number;
   /** Pictures. */
   readonly count: number;
   readonly latentShape: readonly [number, number, number];
@@ -62,21 +61,38 @@ export async function readJob(args: Arguments): Promise<GenerateJob> {
     given.captionsIn === undefined ? undefined : await readCaptions(given.captionsIn, dit.config);
   const count = pictureCount(given, captions?.shape[0], noise?.shape[0]);
 
-  const text = captions ? undefined : await findTextParts(args, given, dit);
+  const text = captions ? undefined : await findTextPart(args, given);
   const out = given.out ?? (given.latentsOut === undefined ? 'tabdit.png' : undefined);
-  const vae = out === undefined ? undefined : await findVaeFor(args, given, dit);
+  const vae = out === undefined ? undefined : await findVaePart(args, given);
   checkSize(given.size, dit, vae);
-  return {
-    model: manifest?.name ?? dit.file.source.name.replace(/^.*[\\/]/, '').replace(/\.[^.]*$/, ''),
-    dit,
-    ...(text ? { text } : {}),
-    ...(vae ? { vae } : {}),
-    prompts: given.prompts,
+  const settings = {
+    prompts: Array.from(
+      { length: count },
+      (_, index) => given.prompts[Math.floor((index * given.prompts.length) / count)] ?? '',
+    ),
     steps: given.steps ?? manifest?.defaults.steps ?? 30,
     guidance: given.guidance ?? manifest?.defaults.guidance ?? 5,
     seed: given.seed,
-    rng: given.rng,
+    noiseLayout: given.rng,
+  };
+  const stem = dit.file.source.name.replace(/^.*[\\/]/, '').replace(/\.[^.]*$/, '');
+  const parts: ModelParts = {
+    name: manifest?.name ?? stem,
+    title: manifest?.title ?? stem,
+    licence: manifest?.licence ?? '',
+    defaults: { steps: settings.steps, guidance: settings.guidance, prompts: [] },
+    dit: { file: dit.file, prefix: dit.prefix, config: dit.config },
+    ...(vae && { vae: { file: vae.file, prefix: vae.prefix, model: vae.model } }),
+    ...(text && { text: text.part }),
+  };
+  checkParts(parts);
+  return {
+    parts,
+    notes: [...dit.notes, ...(text?.notes ?? []), ...(vae?.notes ?? [])],
+    prompts: given.prompts,
+    settings,
     weights: given.weights,
+    budget: given.budget,
     count,
     latentShape,
     ...(captions ? { captions: repeatRows(captions.data, captions.shape[0]!, count) } : {}),
@@ -89,7 +105,7 @@ export async function readJob(args: Arguments): Promise<GenerateJob> {
 }
 
 /** `rows` rows as `count` ones, each as often as the others, equal ones together. `rows` divides `count`. */
-export function repeatRows(values: Float32Array, rows: number, count: number): Float32Array {
+function repeatRows(values: Float32Array, rows: number, count: number): Float32Array {
   if (rows === count) return values;
   const width = values.length / rows;
   const out = new Float32Array(count * width);
@@ -108,8 +124,9 @@ interface Given {
   readonly seed: string;
   readonly count?: number | undefined;
   readonly size?: number | undefined;
-  readonly rng: NoiseLayout;
-  readonly weights: WeightStorage;
+  readonly rng: GenerateSettings['noiseLayout'];
+  readonly weights: WeightChoice;
+  readonly budget: number;
   readonly out?: string | undefined;
   readonly latentsOut?: string | undefined;
   readonly traceOut?: string | undefined;
@@ -127,6 +144,11 @@ function readOptions(args: Arguments): Given {
     throw new UsageError('generate: a prompt or --caption-latents-in must be given: there is neither');
   }
   args.choice('sampler', ['heun']);
+  const memory = args.text('memory');
+  const budget = memory === undefined ? Infinity : parseBytes(memory);
+  if (budget === null) {
+    throw new UsageError(`generate: --memory must be an amount such as 2.7GB: ${JSON.stringify(memory)}`);
+  }
   return {
     prompts: args.words,
     model: args.text('model') ?? demoPath(),
@@ -136,7 +158,8 @@ function readOptions(args: Arguments): Given {
     count: args.whole('count', 1),
     size: args.whole('size', 1),
     rng: args.choice('rng', ['cuda', 'cpu']) ?? 'cuda',
-    weights: args.choice('weights', ['f32', 'f16', 'int8']) ?? 'f16',
+    weights: args.choice('weights', ['auto', 'f32', 'f16', 'int8']) ?? 'auto',
+    budget,
     out: args.text('out'),
     latentsOut: args.text('latents-out'),
     traceOut: args.text('trace-out'),
@@ -181,44 +204,32 @@ function pictureCount(given: Given, captionRows: number | undefined, noiseRows: 
   return count;
 }
 
-async function findTextParts(
-  args: Arguments,
-  given: Given,
-  dit: ModelPart<DitConfig>,
-): Promise<{ part: ModelPart<TextConfig>; tokenizer: Tokenizer }> {
-  const path = args.text('text') ?? ((await bundleAt(given.model)) ? given.model : undefined);
-  if (path === undefined) {
-    throw new UsageError(
-      `generate: --text or --caption-latents-in must be given with a model that is no bundle: ${given.model}`,
-    );
-  }
-  const part = await findText(path);
-  if (part.config.width !== dit.config.caption_channels) {
-    throw new FormatError(
-      `${path}: the text tower must have the transformer's caption width ${dit.config.caption_channels}: it has ${part.config.width}`,
-    );
-  }
-  const tokenizer = await findTokenizer(args.text('tokenizer'), path, part.config.context);
-  checkTokenizer(tokenizer, part.config);
-  return { part, tokenizer };
+/** Where a part comes from: the path given for it, else the model's own. @throws UsageError */
+async function pathOf(args: Arguments, given: Given, role: Role, rule: string): Promise<string> {
+  const path = args.text(role);
+  if (path !== undefined) return path;
+  const items = await identifiedAt(given.model);
+  if (items.some(({ parts }) => parts.some(({ facts }) => facts.role === role))) return given.model;
+  throw new UsageError(`generate: ${rule}: ${given.model}`);
 }
 
-async function findVaeFor(
+async function findTextPart(
   args: Arguments,
   given: Given,
-  dit: ModelPart<DitConfig>,
-): Promise<VaePart> {
-  const path = args.text('vae') ?? ((await bundleAt(given.model)) ? given.model : undefined);
-  if (path === undefined) {
-    throw new UsageError(
-      `generate: --vae, or only --latents-out, must be given with a model that is no bundle: ${given.model}`,
-    );
-  }
+): Promise<{ part: NonNullable<ModelParts['text']>; notes: readonly string[] }> {
+  const rule = '--text or --caption-latents-in must be given with a model that has no text tower';
+  const path = await pathOf(args, given, 'text', rule);
+  const { file, prefix, config, notes } = await findText(path);
+  const tokenizer = await findTokenizer(args.text('tokenizer'), path, config.context);
+  return { part: { file, prefix, config, tokenizer }, notes };
+}
+
+async function findVaePart(args: Arguments, given: Given): Promise<VaePart> {
+  const rule = '--vae, or only --latents-out, must be given with a model that has no autoencoder';
+  const path = await pathOf(args, given, 'vae', rule);
   const part = await findVae(path);
-  if (latentChannels(part.model) !== dit.config.in_channels) {
-    throw new FormatError(
-      `${path}: the autoencoder must have the transformer's ${dit.config.in_channels} latent channels: it has ${latentChannels(part.model)}`,
-    );
+  if (part.half === 'encoder') {
+    throw new FormatError(`${path}: the autoencoder must have a decoder: it has an encoder only`);
   }
   return part;
 }

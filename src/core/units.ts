@@ -49,3 +49,16 @@ export function formatSeconds(seconds: number): string {
   const minutes = Math.round(seconds / 60);
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
+
+const unitBytes: Readonly<Record<string, number>> = {
+  b: 1,
+  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+};
+
+/** Bytes of "2.7 GB", "512MiB" or "1000"; null when it is none. Units are decimal, with an i binary. */
+export function parseBytes(text: string): number | null {
+  const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?\s*$/i.exec(text) ?? [];
+  const scale = unitBytes[(unit ?? 'b').toLowerCase()];
+  return number === undefined || scale === undefined ? null : Math.round(Number(number) * scale);
+}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { dtypeBytes, fileDTypeBytes, fileDTypes, isFileDType, isFloatDType } from '../../src/core/dtype';
 import { elementCount, sameShape, shapeText } from '../../src/core/shape';
-import { formatBytes, formatCount, formatSeconds } from '../../src/core/units';
+import { formatBytes, formatCount, formatSeconds, parseBytes } from '../../src/core/units';
 
 describe('dtype', () => {
   it('knows sizes', () => {
@@ -46,6 +46,13 @@ describe('shape', () => {
 });
 
 describe('units', () => {
+  it('reads amounts of bytes as people write them', () => {
+    expect(['2.7GB', '512 MiB', '1000', '3 kB', ' 1 b '].map(parseBytes)).toEqual([
+      ...[2.7e9, 512 * 2 ** 20, 1000, 3000, 1],
+    ]);
+    expect(['', 'GB', '-1GB', '1 gigabyte', '1e9', '.5GB'].map(parseBytes)).toEqual(Array(6).fill(null));
+  });
+
   it('prints bytes', () => {
     expect([0, 512, 999, 1000, 1_356_917, 999_600, 4_661_769_280, 125_829_120].map(formatBytes)).toEqual([
       '0 B',

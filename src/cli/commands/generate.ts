@@ -3,15 +3,14 @@
  * latents, no autoencoder when nothing but latents is asked for.
  */
 import type { TensorData } from '../../formats/safetensors/writer';
-import type { GenerateTimings, Picture, PictureSettings } from '../../protocol/generate';
-import { initialNoise } from '../../sessions/generate';
-import { toPictures } from '../../sessions/pictures';
-import { tokenizePrompts } from '../../sessions/textSession';
+import { formatBytes } from '../../core/units';
+import type { GenerateTimings, Picture, PictureSettings, WeightStorage } from '../../protocol/generate';
+import type { QuantizationFacts } from '../../protocol/messages';
+import { GenerateSession } from '../../sessions/generate';
 import { adapterOption, type Command, type Context } from '../command';
 import { openForCommand, type OpenedDevice } from '../device';
 import { floats, writeTensors } from '../files';
-import { readJob, repeatRows, type GenerateJob } from '../generateJob';
-import { loadDit, loadText, loadVae } from '../loading';
+import { readJob, type GenerateJob } from '../generateJob';
 import { picturePaths, writePictures } from '../pictures';
 
 export const generate: Command = {
@@ -40,7 +39,14 @@ export const generate: Command = {
     size: { value: 'PX', help: "edge of the pictures; must be the model's" },
     sampler: { value: 'heun', help: 'the deterministic Heun sampler (default, and the only one)' },
     rng: { value: 'cuda|cpu', help: "layout of torch's noise (default: cuda)" },
-    weights: { value: 'f32|f16', help: 'how weights are stored on the GPU (default: f16)' },
+    weights: {
+      value: 'auto|f32|f16|int8',
+      help: 'how weights are stored on the GPU (default: auto: f16, or int8 where f16 does not fit --memory)',
+    },
+    memory: {
+      value: 'BYTES',
+      help: 'what the model may take on the GPU, such as 2.7GB; parts come and go to keep to it (default: no bound)',
+    },
     out: {
       value: 'FILE|DIR',
       help: 'pictures (default: tabdit.png, unless --latents-out is given); several: FILE-0.png ..., DIR/0.png ...',
@@ -60,6 +66,7 @@ export const generate: Command = {
   async run(args, context) {
     const { output } = context;
     const job = await readJob(args);
+    for (const note of job.notes) output.note(note);
     const paths = job.out === undefined ? [] : await picturePaths(job.out, job.count);
     const opened = await openForCommand(args, output);
     let made: Made;
@@ -76,20 +83,23 @@ export const generate: Command = {
     }
     if (job.traceOut !== undefined) await writeTensors(job.traceOut, made.trace);
 
-    const { steps, guidance, seed, rng, weights, model } = job;
+    const { steps, guidance, seed, noiseLayout } = job.settings;
     const written = [...paths, job.latentsOut, job.traceOut].filter((path) => path !== undefined);
     if (!job.reproducible && paths.length > 0) {
       output.note('note: no settings are written into the pictures, as noise or captions came from a file');
     }
     output.result(
       {
-        model,
+        model: job.parts.name,
         prompts: job.prompts,
         steps,
         guidance,
         seed,
-        rng,
-        weights,
+        rng: noiseLayout,
+        weights: made.weights,
+        residency: made.residency,
+        memory: made.bytes,
+        ...(made.weights === 'int8' ? { quantization: made.quantization } : {}),
         shape,
         adapter: opened.adapter,
         timings: made.timings,
@@ -97,7 +107,7 @@ export const generate: Command = {
         ...(job.latentsOut === undefined ? {} : { latents: job.latentsOut }),
         ...(job.traceOut === undefined ? {} : { trace: job.traceOut }),
       },
-      () => [`${timingsText(made.timings)}`, ...written.map((path) => `written to ${path}`)],
+      () => [weightsText(made), timingsText(made.timings), ...written.map((path) => `written to ${path}`)],
     );
   },
 };
@@ -107,78 +117,80 @@ interface Made {
   readonly latents: Float32Array;
   readonly trace: readonly TensorData[];
   readonly timings: GenerateTimings & { readonly loadMs: number };
+  readonly weights: WeightStorage;
+  readonly residency: 'resident' | 'staged';
+  /** At most on the GPU at once, as planned. */
+  readonly bytes: number;
+  readonly quantization: readonly QuantizationFacts[];
 }
 
 async function make(job: GenerateJob, { resources }: OpenedDevice, context: Context): Promise<Made> {
   const { signal, output } = context;
-  const { count, steps, guidance, latentShape, weights } = job;
+  const { count, settings, latentShape, weights, budget } = job;
+  const onLoad = (done: number, total: number, what: string): void =>
+    output.progress(`reading ${what}`, done, total);
   const began = performance.now();
-  const text = job.text ? await loadText(resources, job.text.part, weights, context) : null;
-  const dit = await loadDit(resources, job.dit, weights, context);
-  const vae = job.vae ? await loadVae(resources, job.vae, 'decoder', weights, context) : null;
+  const options = { weights, budget, signal, onProgress: onLoad };
+  const session = await GenerateSession.load(resources, job.parts, options);
+  const loadMs = performance.now() - began;
 
-  const start = performance.now();
-  const captions = text
-    ? repeatRows(
-        await text.encode(tokenizePrompts(job.text!.tokenizer, job.prompts), signal),
-        job.prompts.length,
-        count,
-      )
-    : job.captions!;
-  const [channels, height, width] = latentShape;
-  const noise = job.noise ?? initialNoise(job.seed, job.rng, count * channels * height * width);
-
-  const sampling = performance.now();
-  const trace: TensorData[] = [];
-  const latents = await dit.sample({
-    captions,
-    captionLength: captions.length / count / dit.config.caption_channels,
-    noise,
-    samples: count,
-    steps,
-    guidance,
+  const size = latentShape.reduce((product, extent) => product * extent, 1);
+  const traced = new Map<number, Float32Array>();
+  const { pictures, latents, timings } = await session.generate(settings, {
     signal,
-    onStep: async (step) => {
-      output.progress('sampling', step + 1, steps);
-      if (job.traceOut === undefined) return;
-      trace.push(floats(`step${step}`, [count, ...latentShape], await dit.readLatents()));
+    onLoad,
+    previewEvery: 0,
+    pictures: job.out !== undefined,
+    ...(job.noise ? { noise: job.noise } : {}),
+    ...(job.captions ? { captions: job.captions } : {}),
+    onProgress: ({ stage, step, steps }) => {
+      if (stage === 'sample') output.progress('sampling', step, steps);
+      if (stage === 'decode') output.progress('decoding', 0, 1);
     },
+    ...(job.traceOut === undefined
+      ? {}
+      : {
+          onLatents: (values: Float32Array, step: number, first: number) => {
+            const all = traced.get(step) ?? new Float32Array(count * size);
+            all.set(values, first * size);
+            traced.set(step, all);
+          },
+        }),
   });
-  const decoding = performance.now();
-  let pictures: readonly Picture[] = [];
-  if (vae) {
-    output.progress('decoding', 0, 1);
-    const image = await vae.decode(latents, { samples: count, height, width, signal });
-    pictures = toPictures(image.values, count, image.height, image.width);
-  }
-  const end = performance.now();
+  const { model } = session;
+  const { plan } = model;
   return {
     pictures,
     latents,
-    trace,
-    timings: {
-      loadMs: start - began,
-      textMs: sampling - start,
-      sampleMs: decoding - sampling,
-      decodeMs: end - decoding,
-      totalMs: end - began,
-    },
+    trace: [...traced].map(([step, values]) => floats(`step${step}`, [count, ...latentShape], values)),
+    timings: { loadMs, ...timings, totalMs: timings.totalMs + loadMs },
+    weights: model.storage,
+    residency: plan.fit === 'resident' ? 'resident' : 'staged',
+    bytes: plan.fit === 'resident' ? plan.total : plan.staged,
+    quantization: model.quantization,
   };
 }
 
-function pictureSettings(job: GenerateJob): PictureSettings[] {
-  const { count, prompts, steps, guidance, seed, rng, model } = job;
-  return Array.from({ length: count }, (_, index) => ({
+function pictureSettings({ settings, parts, count }: GenerateJob): PictureSettings[] {
+  const { prompts, steps, guidance, seed, noiseLayout } = settings;
+  return prompts.map((prompt, index) => ({
     program: 'tabdit',
-    model,
-    prompt: prompts[Math.floor((index * prompts.length) / count)] ?? '',
+    model: parts.name,
+    prompt,
     steps,
     guidance,
     seed,
-    noiseLayout: rng,
+    noiseLayout,
     index,
     count,
   }));
+}
+
+function weightsText({ weights, residency, bytes, quantization }: Made): string {
+  const stay = residency === 'resident' ? '' : ', parts come and go';
+  const worst = [...quantization].sort((a, b) => b.relativeError - a.relativeError)[0];
+  const error = worst ? `, at worst ${(100 * worst.relativeError).toFixed(2)} % off (${worst.tensor})` : '';
+  return `weights ${weights}${error}; ${formatBytes(bytes)} of GPU memory planned${stay}`;
 }
 
 function timingsText(timings: Made['timings']): string {
