@@ -23,7 +23,8 @@ interface RunSettings {
 
 describeFixtures('sampler, golden latents', () => {
   for (const model of ['micro-a', 'micro-b']) {
-    test(model, async () => {
+    // 74 steps on a device that may be one thread of a busy processor
+    test(model, { timeout: 600_000 }, async () => {
       const path = (kind: string, ending: string): string => fixturePath(`dit/${model}.${kind}.${ending}`);
       const about = JSON.parse(readFileSync(path('sampler', 'json'), 'utf8')) as {
         config: unknown;
