@@ -262,7 +262,7 @@ function identifyTaesd(file: TensorFile, { kind, prefix, half = 'both' }: FoundM
     file,
     {
       ...{ role: 'vae', kind, prefix, half, table: config && taesdTable(config, half) },
-      words: `tiny autoencoder (TAESD), ${words}${halfWords(half)}`,
+      words: `Tiny autoencoder (TAESD), ${words}${halfWords(half)}`,
     },
     told,
     config && { role: 'vae', file, prefix, model: { kind: 'taesd', config }, half },

@@ -23,7 +23,7 @@ export function identifyTokenizer(
     facts: {
       role: 'tokenizer',
       kind: 'tokenizer',
-      words: `tokenizer with ${vocab.toLocaleString('en')} ids`,
+      words: `Tokenizer with ${vocab.toLocaleString('en')} ids`,
       prefix: '',
       config: { vocab, merges: spec.merges.length, context, pad },
       configFrom: name,

@@ -43,6 +43,16 @@ export interface LibraryOptions {
   readonly budget: number;
 }
 
+/** Plans take a good part of a second for the large model: those of one model are kept. */
+interface PlanCache {
+  /** Model and device. */
+  readonly key: string;
+  /** Without a budget. */
+  readonly free: readonly MemoryPlan[];
+  budget: number;
+  plans: readonly MemoryPlan[];
+}
+
 export class Library {
   readonly #items = new Map<string, Identified>();
   readonly #tokenizer: OwnTokenizer;
@@ -50,7 +60,7 @@ export class Library {
   #budget: number;
   #chosen: Choices = noChoices;
   #added = 0;
-  #plans: { readonly key: string; readonly plans: readonly MemoryPlan[] } | null = null;
+  #plans: PlanCache | null = null;
 
   constructor({ tokenizer, profile, budget }: LibraryOptions) {
     this.#tokenizer = tokenizer;
@@ -220,12 +230,19 @@ export class Library {
     if (!dit) return [];
     const { steps, guidance } = this.#manifest()?.defaults ?? usualDefaults;
     const model = { dit: dit.config, vae: vae?.model ?? null, text: text?.config ?? null, steps, guidance };
-    const key = JSON.stringify([model, this.#profile, this.#budget]);
-    if (this.#plans?.key !== key) {
-      const plans = storages.map((weights) => planMemory(model, weights, this.#profile, this.#budget));
-      this.#plans = { key, plans };
+    const key = JSON.stringify([model, this.#profile]);
+    const plansFor = (budget: number): readonly MemoryPlan[] =>
+      storages.map((weights) => planMemory(model, weights, this.#profile, budget));
+    if (this.#plans?.key !== key) this.#plans = { key, free: plansFor(Infinity), budget: NaN, plans: [] };
+    const cache = this.#plans;
+    // what fits a budget as it is has the plan that it has without one
+    if (cache.free.every(({ total, problem }) => problem === null && total <= this.#budget))
+      return cache.free;
+    if (cache.budget !== this.#budget) {
+      cache.plans = plansFor(this.#budget);
+      cache.budget = this.#budget;
     }
-    return this.#plans.plans;
+    return cache.plans;
   }
 }
 
