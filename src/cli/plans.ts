@@ -2,20 +2,17 @@
  * What a model costs before it is loaded: memory and multiply-accumulates of one picture and of one training step, from
  * the same plans that would run. Needs no device; a device's own tile choices change scratch memory by little.
  */
-import { Graph } from '../graph/graph';
+import type { Graph } from '../graph/graph';
 import { planGraph, storageBytes, type Plan } from '../graph/plan';
 import { defaultLimits, plainProfile, type DeviceProfile } from '../graph/profile';
-import type { TensorSpec } from '../graph/tensor';
 import { ditLayout } from '../models/dit/config';
 import { ditParameters, trainedParameters } from '../models/dit/parameters';
 import type { ParameterSpec } from '../models/parameters';
-import { textParameters, textTower } from '../models/text/tower';
-import { decode } from '../models/vae/decoder';
-import { klParameters } from '../models/vae/parameters';
 import type { WeightStorage } from '../protocol/generate';
-import type { DitConfig, KlConfig, TextConfig } from '../protocol/schemas';
+import type { DitConfig, TextConfig } from '../protocol/schemas';
+import type { VaeModel } from '../protocol/vae';
 import { groupWeights, parameterSpec } from '../sessions/loadWeights';
-import { SamplerGraphs } from '../sessions/samplerPlans';
+import { planDit, planResidency } from '../sessions/memoryPlan';
 import { traceAccumulate, traceUpdate } from '../train/graphs';
 import { keptTokens } from '../train/patchMask';
 
@@ -57,7 +54,7 @@ export interface ModelPlan {
 export interface PlanParts {
   readonly dit: DitConfig;
   /** Counted with the picture where they are known. */
-  readonly vae?: KlConfig;
+  readonly vae?: VaeModel;
   readonly text?: TextConfig;
   readonly captionLength: number;
   readonly steps: number;
@@ -86,58 +83,28 @@ export function planModel(parts: PlanParts): ModelPlan {
   return { caption_length: captionLength, image: planImage(parts), training: [step(0.75), step(0)] };
 }
 
-function planImage(parts: PlanParts): ImagePlan {
-  const { dit, vae, text, captionLength, steps, guidance } = parts;
-  const layout = ditLayout(dit);
-  const specs = ditParameters(dit);
-  const graphs = new SamplerGraphs(layout, (graph) => groupWeights(graph, 'dit', specs, 'f16'), {
-    samples: 1,
-    captionLength,
-    steps,
-    guidance: Math.max(1, guidance),
-  });
-  const { prompt, modulation, body } = graphs.plan(planningProfile);
-  const plans = [prompt, modulation, body];
-  let weights = weightBytes(specs, 'f16');
-  const evaluations = 2 * steps - 1;
-  let macs = prompt.macs + modulation.macs + evaluations * body.macs;
-  const add = (table: readonly ParameterSpec[], trace: (graph: Graph) => void): void => {
-    const graph = new Graph();
-    trace(graph);
-    const plan = planGraph(graph, planningProfile);
-    plans.push(plan);
-    macs += plan.macs;
-    weights += weightBytes(table, 'f16');
-  };
-  if (vae) {
-    const table = klParameters(vae);
-    add(table, (graph) => {
-      const latent = graph.input('latent', [1, dit.in_channels, dit.input_size, dit.input_size]);
-      graph.output('image', decode(graph, groupWeights(graph, 'vae', table, 'f16'), vae, latent));
-    });
-  }
-  if (text) {
-    const table = textParameters(text);
-    add(table, (graph) => {
-      const ids = graph.input('ids', [1, text.context], 'u32');
-      graph.output('hidden', textTower(graph, groupWeights(graph, 'text', table, 'f16'), text, ids));
-    });
-  }
-  const state = [...graphs.state.values()].reduce((sum, table) => sum + tableBytes(table.values()), 0);
+function planImage({ vae, text, ...rest }: PlanParts): ImagePlan {
+  const { steps, guidance } = rest;
+  const model = { ...rest, vae: vae ?? null, text: text ?? null };
+  const { parts, total, macs } = planResidency(model, 'f16', planningProfile, Infinity);
+  const { macsPerEvaluation } = planDit(model, 'f16', planningProfile);
+  const all = [...parts.values()];
+  const sum = (purpose: 'weights' | 'state' | 'io'): number =>
+    all.reduce((bytes, part) => bytes + part[purpose], 0);
   return {
     steps,
     guidance,
-    evaluations,
-    macs_per_evaluation: body.macs,
+    evaluations: 2 * steps - 1,
+    macs_per_evaluation: macsPerEvaluation,
     macs,
-    memory: memoryOf(weights, state, plans),
+    memory: {
+      weights: sum('weights'),
+      state: sum('state'),
+      scratch: Math.max(...all.map(({ scratch }) => scratch)),
+      io: sum('io'),
+      total,
+    },
   };
-}
-
-function tableBytes(specs: Iterable<TensorSpec>): number {
-  let sum = 0;
-  for (const spec of specs) sum += storageBytes(spec);
-  return sum;
 }
 
 function planStep(dit: DitConfig, captionLength: number, ratio: number): StepPlan {

@@ -41,8 +41,10 @@ export type PartName = 'text' | 'dit' | 'vae';
 /** Bytes of one part. */
 export interface PartBytes {
   readonly weights: number;
-  /** State between its plans, inputs, outputs, uniforms. */
+  /** State that its plans share. */
   readonly state: number;
+  /** Inputs, outputs and uniforms of its plans. */
+  readonly io: number;
   readonly scratch: number;
 }
 
@@ -62,7 +64,7 @@ export interface ResidencyPlan {
 }
 
 /** Own bytes: everything but scratch. */
-export const ownBytes = (part: PartBytes): number => part.weights + part.state;
+export const ownBytes = ({ weights, state, io }: PartBytes): number => weights + state + io;
 
 const weightBytes = (
   group: string,
@@ -77,12 +79,18 @@ const ioBytes = (plans: readonly Plan[]): number =>
 const scratchBytes = (plans: readonly Plan[]): number =>
   Math.max(0, ...plans.map(({ memory }) => memory.scratch));
 
+/** Of the transformer also what its plans are. */
+export interface DitBytes extends PartBytes {
+  /** Of a picture: captions, modulation and all evaluations. */
+  readonly macs: number;
+  readonly macsPerEvaluation: number;
+  /** Of an evaluation. */
+  readonly dispatches: number;
+  readonly pipelines: number;
+}
+
 /** The transformer with everything its sampler keeps. @throws LimitError */
-export function planDit(
-  model: PlannedModel,
-  storage: WeightStorage,
-  profile: DeviceProfile,
-): PartBytes & { readonly macs: number; readonly dispatches: number; readonly pipelines: number } {
+export function planDit(model: PlannedModel, storage: WeightStorage, profile: DeviceProfile): DitBytes {
   const specs = ditParameters(model.dit);
   const graphs = new SamplerGraphs(
     ditLayout(model.dit),
@@ -96,12 +104,14 @@ export function planDit(
   );
   const { prompt, modulation, body } = graphs.plan(profile);
   const plans = [prompt, modulation, body];
-  let state = ioBytes(plans);
+  let state = 0;
   for (const [group, table] of graphs.state) state += groupBytes(group, table, profile.limits);
   return {
     weights: weightBytes('dit', specs, storage, profile),
     state,
+    io: ioBytes(plans),
     scratch: scratchBytes(plans),
+    macsPerEvaluation: body.macs,
     macs: prompt.macs + modulation.macs + (2 * model.steps - 1) * body.macs,
     dispatches: body.dispatches.length,
     pipelines: new Set(plans.flatMap((plan) => [...plan.pipelines.keys()])).size,
@@ -122,7 +132,8 @@ export function planText(
   const plan = planGraph(graph, profile);
   return {
     weights: weightBytes('text', specs, storage, profile),
-    state: ioBytes([plan]),
+    state: 0,
+    io: ioBytes([plan]),
     scratch: plan.memory.scratch,
     macs: plan.macs,
   };
@@ -176,7 +187,7 @@ export function planResidency(
       decoderBudget = room;
       if (together <= budget || (index === 2 && alone <= budget)) break;
     }
-    parts.set('vae', { weights: best.weights, state: best.io, scratch: best.scratch });
+    parts.set('vae', { weights: best.weights, state: 0, io: best.io, scratch: best.scratch });
     macs += best.macs;
   }
   const all = [...parts.values()];
@@ -219,7 +230,8 @@ export function planMemory(
     const { parts, total, staged, fit } = planResidency(model, weights, profile, budget);
     const rows = [...parts].map(([name, part]) => ({ purpose: purposes[name], bytes: part.weights }));
     const all = [...parts.values()];
-    rows.push({ purpose: 'prompt, sampler and tables', bytes: all.reduce((sum, p) => sum + p.state, 0) });
+    const state = all.reduce((sum, part) => sum + part.state + part.io, 0);
+    rows.push({ purpose: 'prompt, sampler and tables', bytes: state });
     rows.push({ purpose: 'scratch', bytes: Math.max(...all.map((part) => part.scratch)) });
     return { weights, parts: rows, total, staged, fit, problem: null };
   } catch (error) {

@@ -3,7 +3,7 @@ import { InputError, UsageError } from '../../core/errors';
 import { formatBytes, formatCount } from '../../core/units';
 import { shapeText } from '../../core/shape';
 import { resolveDitConfig } from '../../models/dit/config';
-import { parseKlConfig, parseTextConfig } from '../../protocol/schemas';
+import { bundleParts } from '../../sessions/modelSet';
 import { table, type Arguments } from '../args';
 import type { Command, Context } from '../command';
 import { describePath, type DescribeOptions, type Report, type TensorReport } from '../describe';
@@ -74,14 +74,14 @@ async function planOf(report: Report): Promise<ModelPlan> {
   const usual = { captionLength: usualCaptionLength, steps: 30, guidance: 5 };
   const bundle = report.kind === 'bundle' ? await bundleAt(report.path) : null;
   if (bundle) {
-    const { dit, vae, text, manifest } = bundle;
+    const { dit, vae, text, defaults } = await bundleParts(bundle);
     return planModel({
-      dit: resolveDitConfig(dit.config, dit.configName).config,
-      vae: parseKlConfig(vae.configName, vae.config).config,
-      text: parseTextConfig(text.configName, text.config).config,
-      captionLength: manifest.text.context,
-      steps: manifest.defaults.steps,
-      guidance: manifest.defaults.guidance,
+      dit: dit.config,
+      ...(vae && { vae: vae.model }),
+      ...(text && { text: text.config }),
+      captionLength: text?.config.context ?? usualCaptionLength,
+      steps: defaults.steps,
+      guidance: defaults.guidance,
     });
   }
   if (!/^dit(-config)?$/.test(report.kind) || !report.config) {
