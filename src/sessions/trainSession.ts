@@ -5,6 +5,7 @@
  * is random.
  */
 import { InputError, ShapeError } from '../core/errors';
+import { joinFloats } from '../core/joinFloats';
 import { packEdmCoefficients, sigmaOfDraw } from '../diffusion/edm';
 import type { TensorFile } from '../formats/tensorFile';
 import { readState } from '../gpu/readback';
@@ -154,7 +155,7 @@ export class TrainSession {
     }
     await pacer.idle();
     const loss = new Float32Array(await readState(state, 'metrics:loss'))[0]!;
-    return { loss, perSample, inputs: new Map([...inputs].map(([name, parts]) => [name, join(parts)])) };
+    return { loss, perSample, inputs: new Map([...inputs].map(([name, parts]) => [name, joinFloats(parts)])) };
   }
 
   /** Global norm of the accumulated gradients. */
@@ -249,14 +250,4 @@ export class TrainSession {
       );
     }
   }
-}
-
-function join(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

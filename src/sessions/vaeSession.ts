@@ -7,6 +7,7 @@
  * gives a distribution: here a distribution without variance.
  */
 import { InputError, NotFoundError } from '../core/errors';
+import { joinFloats } from '../core/joinFloats';
 import type { TensorFile } from '../formats/tensorFile';
 import { Run } from '../gpu/run';
 import { parameterCount } from '../models/parameters';
@@ -161,7 +162,7 @@ export class VaeSession {
       await this.#resources.pacer.execute(run, shape.signal);
       results.push(await run.read(output));
     }
-    return results.length === 1 ? results[0]! : joined(results);
+    return results.length === 1 ? results[0]! : joinFloats(results);
   }
 
   async #run(direction: Direction, shape: Omit<VaeShape, 'signal'>): Promise<Run> {
@@ -192,14 +193,4 @@ export class VaeSession {
     }
     return run;
   }
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
