@@ -155,7 +155,11 @@ export class TrainSession {
     }
     await pacer.idle();
     const loss = new Float32Array(await readState(state, 'metrics:loss'))[0]!;
-    return { loss, perSample, inputs: new Map([...inputs].map(([name, parts]) => [name, joinFloats(parts)])) };
+    return {
+      loss,
+      perSample,
+      inputs: new Map([...inputs].map(([name, parts]) => [name, joinFloats(parts)])),
+    };
   }
 
   /** Global norm of the accumulated gradients. */
