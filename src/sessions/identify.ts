@@ -13,12 +13,13 @@ import type { Identified } from './identifyTypes';
 
 /** Extensions of files that are looked into however many there are. */
 const usefulExtensions = new Set(['.safetensors', '.pt', '.pth', '.bin', '.ckpt', '.zip', '.json']);
-/** Extensions of files that never hold anything used here. */
+/** Extensions of files that never hold anything used here: text, programs, pictures, films, sounds. */
 const uselessExtensions = new Set(
-  (
-    '.txt .md .rst .html .htm .py .ipynb .js .ts .css .yaml .yml .toml .csv .tsv .jsonl .log .pdf .sh .lock ' +
-    '.jpg .jpeg .webp .gif .bmp .tif .tiff .svg .avif .heic .mp4 .mov .avi .mkv .wav .mp3 .model .onnx .gguf .msgpack .h5'
-  ).split(' '),
+  [
+    '.txt .md .rst .html .htm .pdf .log .yaml .yml .toml .csv .tsv .jsonl .lock',
+    '.py .ipynb .js .ts .css .sh',
+    '.jpg .jpeg .webp .gif .bmp .tif .tiff .svg .avif .heic .mp4 .mov .avi .mkv .wav .mp3',
+  ].flatMap((line) => line.split(' ')),
 );
 /** Useless files, and pictures, beyond these numbers are told in one item. */
 const [maxUseless, maxPictures, maxUnknown] = [3, 32, 64];

@@ -80,7 +80,10 @@ async function openBundle(
 
 const isShard = (path: string): boolean => /\.mds(\.\w+)?$/.test(path);
 
-/** The dataset that `folders` say begins at `root`; null when its index.json is something else. */
+/**
+ * The dataset whose index.json lies in the folder `root`, or must lie there, as shards do; null when there is none.
+ * @param shown the item's path
+ */
 export async function identifyDataset(
   folder: SourceFolder,
   paths: readonly string[],

@@ -309,10 +309,16 @@ interface PartFacts extends Pick<LibraryPart, 'role' | 'kind' | 'words' | 'prefi
 function part(
   file: TensorFile,
   { table, untrained = [], half, ...facts }: PartFacts,
-  { config, from, notes, problem }: Told<object>,
+  { config, from, notes, problem: misfit }: Told<object>,
   content: PartContent | null,
 ): IdentifiedPart {
   const entries = table ? tableEntries(file.tensors, facts.prefix, table) : likelyEntries(file, facts);
+  const packed = table && entries.find(({ dtype }) => !isFloatDType(dtype));
+  const problem =
+    misfit ??
+    (packed
+      ? `${file.source.name}: tensor ${packed.name} must hold real floating-point numbers: it holds ${packed.dtype}`
+      : null);
   return {
     facts: {
       ...facts,

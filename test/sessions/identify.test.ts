@@ -223,6 +223,18 @@ describe('weight files', () => {
     ]);
   });
 
+  test('weights that are not floating-point numbers', async () => {
+    const packed = ditParameters(xl).map(({ name, shape }) => ({ name, shape, dtype: 'I8' as const }));
+    const item = await only({ 'a.safetensors': shapesFile(packed) });
+    expect(item.parts[0]).toMatchObject({
+      facts: {
+        problem: 'a.safetensors: tensor pos_embed must hold real floating-point numbers: it holds I8',
+        dtypes: { I8: parameterCount(ditParameters(xl)) },
+      },
+      content: null,
+    });
+  });
+
   test('a source that fails is a bad file, an abort is not', async () => {
     const failing = { name: 'x', size: 100, read: () => Promise.reject(new Error('the disk is gone')) };
     const [item] = await look({ 'a.safetensors': failing });
