@@ -184,6 +184,7 @@ export class Models {
     this.#reading(files.length);
     try {
       const items = await client.ask('addFiles', { files }).answer;
+      this.intake.setState(({ arrivals }) => ({ arrivals: arrivals + 1 }));
       const { library } = engine.getState();
       const { text, problem, complete } = intakeWords(items, library);
       const loads = complete && loadProblem(library, kept.getState().loading.weights) === '';

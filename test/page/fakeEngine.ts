@@ -28,8 +28,10 @@ export interface FakeOptions {
   readonly stepMs: number;
   /** State reported on init. */
   readonly state: 'ready' | 'no-webgpu' | 'insecure' | 'no-adapter';
-  /** Whether loading a model succeeds. */
+  /** Whether loading the demo succeeds. */
   readonly model: 'loads' | 'fails' | 'hangs';
+  /** Whether loading what is chosen in the library does. */
+  readonly chosen: 'loads' | 'fails';
   /** Edge of the demo model's pictures. */
   readonly imageSize: number;
   /** Tensors of every file that has any. */
@@ -40,6 +42,7 @@ export const fakeDefaults: FakeOptions = {
   stepMs: 20,
   state: 'ready',
   model: 'loads',
+  chosen: 'loads',
   imageSize: 64,
   tensors: 478,
 };
@@ -233,14 +236,15 @@ export function install(options: FakeOptions): void {
     if (loaded) say({ type: 'model', model: null });
     loaded = null;
     const own = source.kind === 'library';
+    const outcome = own ? options.chosen : options.model;
     const total = own ? 5_930_000_000 : 6_150_000;
     for (let done = 0; done <= 4; done++) {
       say({ type: 'loadProgress', id, done: (done / 4) * total, total, what: 'transformer' });
-      await wait(options.stepMs);
-      if (options.model === 'hangs') await new Promise(() => {});
+      await wait(own ? options.stepMs : Math.min(20, options.stepMs));
+      if (outcome === 'hangs') await new Promise(() => {});
       if (stop()) return;
     }
-    if (options.model === 'fails') {
+    if (outcome === 'fails') {
       const message = own
         ? `memory: the largest part must fit the budget of ${files.view().budget} bytes: it needs 4900000000 bytes with f32 weights`
         : `${source.base}tabdit.json: must be on the server: status 404`;

@@ -10,9 +10,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../scripts/environment.mjs';
 import { serveFolder } from '../../scripts/serve.mjs';
 import type { WireError } from '../../src/protocol/messages';
-import type { OpenedPage, OpenPageOptions } from '../helpers/page';
+import type { OpenedPage } from '../helpers/page';
 import { openPage } from '../helpers/page';
-import { fakeEngine, type FakeOptions } from './fakeEngine';
+import type { FakeOptions } from './fakeEngine';
+import { namelessControls, openElsewhere, openStandIn } from './standIn';
 
 const generateButton = (page: Page) => page.getByRole('button', { name: 'Generate', exact: true });
 const pictures = (page: Page) => page.getByRole('list', { name: /^Pictures made here/ }).getByRole('button');
@@ -24,59 +25,12 @@ const wireError = (code: string, message: string): WireError => ({
   stack: 'at x',
 });
 
-/** A browser on a file of dist/ that is no page, so that a test can prepare what the page will find. */
-async function openElsewhere(options: OpenPageOptions = {}): Promise<OpenedPage> {
-  const opened = await openPage('favicon.svg', options);
-  await opened.page.waitForLoadState();
-  await opened.page.goto('about:blank');
-  // the browser asks for an icon of the file, which has none
-  opened.errors.length = 0;
-  return opened;
-}
-
 /** Puts a line of code before the engine's worker. */
 async function beforeEngine(page: Page, code: string): Promise<void> {
   await page.route(/assets\/worker-.*\.js$/, async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, body: `${code}\n${await response.text()}` });
   });
-}
-
-/**
- * What assistive technology would stumble over, as lines: controls without a name, pictures without a text, ids that
- * come twice. Runs in the browser.
- */
-function namelessControls(): string[] {
-  const problems: string[] = [];
-  const seen = new Set<string>();
-  for (const element of document.querySelectorAll('[id]')) {
-    if (seen.has(element.id)) problems.push(`id twice: ${element.id}`);
-    seen.add(element.id);
-  }
-  for (const image of document.querySelectorAll('img:not([alt]), canvas:not([aria-label])')) {
-    problems.push(`picture without a text: ${image.outerHTML.slice(0, 120)}`);
-  }
-  const controls =
-    'button, a[href], input:not([type=hidden], [type=file]), textarea, select, [role=slider], [role=progressbar]';
-  for (const element of document.querySelectorAll<HTMLElement>(controls)) {
-    if (!element.checkVisibility()) continue;
-    const labels =
-      element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement ? element.labels : null;
-    const labelledBy = (element.getAttribute('aria-labelledby') ?? '')
-      .split(' ')
-      .map((id) => document.getElementById(id));
-    const names = [
-      element.getAttribute('aria-label'),
-      ...labelledBy.map((label) => label?.textContent),
-      ...[...(labels ?? [])].map((label) => label.textContent),
-      element.textContent,
-      element.querySelector('img')?.alt,
-    ];
-    // stepping arrows of number fields are for the mouse only
-    if (element.tabIndex < 0 && element.getAttribute('aria-hidden') === 'true') continue;
-    if (!names.some((name) => name?.trim())) problems.push(`no name: ${element.outerHTML.slice(0, 160)}`);
-  }
-  return problems;
 }
 
 describe('with a stand-in for the engine', () => {
@@ -87,17 +41,9 @@ describe('with a stand-in for the engine', () => {
   });
   afterAll(() => opened.close());
 
-  /** A fresh page with a stand-in; storage as the tests before left it unless `fresh`. */
-  async function start(options: Partial<FakeOptions> = {}, search = ''): Promise<void> {
-    page = await opened.context.newPage();
-    page.on('pageerror', (error) => opened.errors.push(`uncaught: ${error.message}`));
-    page.on('console', (message) => {
-      if (message.type() === 'error') opened.errors.push(`console: ${message.text()}`);
-    });
-    await fakeEngine(page, options);
-    await page.goto(opened.url + search);
-    await page.evaluate(() => window.localStorage.clear());
-    await page.reload();
+  /** A fresh page with a stand-in. */
+  async function start(options: Partial<FakeOptions> = {}): Promise<void> {
+    page = await openStandIn(opened, options);
   }
 
   async function end(): Promise<void> {

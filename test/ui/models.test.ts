@@ -27,7 +27,7 @@ describe('taking files', () => {
   test('says what was understood, and what is still missing', async () => {
     const { app, say, answer, notes } = makeApp();
     const added = app.models.addFiles([dropped('dit.pt')]);
-    expect(app.models.intake.getState()).toEqual({ finding: null, reading: 1 });
+    expect(app.models.intake.getState()).toEqual({ finding: null, reading: 1, arrivals: 0 });
     const missing = [{ role: 'vae', words: 'An autoencoder with 4 latent channels.', where: 'x' }] as const;
     const chosen = { ...library().chosen, dit: { item: dit.id, part: 0 } };
     say({ type: 'library', library: library({ items: [dit], chosen, missing }) });
@@ -36,7 +36,7 @@ describe('taking files', () => {
     expect(notes()).toEqual([
       '“dit.pt” is MicroDiT_XL_2 for 512 px. Still missing: an autoencoder with 4 latent channels.',
     ]);
-    expect(app.models.intake.getState().reading).toBe(0);
+    expect(app.models.intake.getState()).toEqual({ finding: null, reading: 0, arrivals: 1 });
   });
 
   test('offers to load what is complete and fits', async () => {

@@ -36,7 +36,7 @@ describe('added files', () => {
   test('are counted when they are many', () => {
     const pictures = ['a', 'b', 'c'].map((name) => item(`${name}.png`, { kind: 'picture' }));
     const { text } = intakeWords([dit, ...pictures], library());
-    expect(text).toMatch(/^4 files added: 1 with model parts, 3 pictures\./);
+    expect(text).toMatch(/^4 files added: 1 transformer, 3 pictures\./);
   });
 
   test('that are refused say why, without their name twice', () => {

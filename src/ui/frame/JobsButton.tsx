@@ -18,7 +18,7 @@ export function JobsButton(): ReactElement | null {
   return (
     <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus>
       <Popover.Target>
-        <UnstyledButton className={styles.gauge} aria-label={`Running: ${count}`}>
+        <UnstyledButton className={styles.gauge} aria-label={`Running: ${count}${percent}`}>
           <Icon name="jobs" size={18} />
           <span>
             {count}

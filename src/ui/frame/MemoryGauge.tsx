@@ -1,5 +1,5 @@
 /** GPU memory that the loaded model holds, of its budget: the sum in the top strip, by purpose on asking. */
-import { Popover, UnstyledButton } from '@mantine/core';
+import { Popover, UnstyledButton, VisuallyHidden } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { formatBytes } from '../../core/units';
 import { useEngine } from '../appContext';
@@ -17,11 +17,9 @@ export function MemoryGauge(): ReactElement | null {
   return (
     <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus>
       <Popover.Target>
-        <UnstyledButton
-          className={classNames(styles.gauge, styles.memory)}
-          aria-label={`GPU memory in use: ${total} of a budget of ${allowed}`}
-        >
+        <UnstyledButton className={classNames(styles.gauge, styles.memory)}>
           <Icon name="memory" size={18} />
+          <VisuallyHidden>GPU memory:</VisuallyHidden>
           <span>{total}</span>
           <span className={classNames(styles.dim, styles.budget)}>of {allowed}</span>
         </UnstyledButton>

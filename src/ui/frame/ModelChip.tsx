@@ -1,5 +1,5 @@
 /** Which model is loaded: a chip in the top strip that leads to Models. */
-import { UnstyledButton } from '@mantine/core';
+import { UnstyledButton, VisuallyHidden } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { useEngine } from '../appContext';
 import { jobFraction, loadingJob } from '../state/engineView';
@@ -11,17 +11,14 @@ export function ModelChip(): ReactElement {
   const model = useEngine((view) => view.model);
   const loading = useEngine(loadingJob);
   const fraction = loading && loading.phase !== 'queued' ? jobFraction(loading) : null;
+  const percent = fraction === null ? '' : `${Math.round(100 * fraction)} %`;
   const text = model?.title ?? (loading ? 'Loading the model' : 'No model');
   return (
-    <UnstyledButton
-      className={styles.chip}
-      aria-label={`Model: ${text}`}
-      title={`${text}. Go to Models`}
-      onClick={() => goTo('models')}
-    >
+    <UnstyledButton className={styles.chip} title={`${text}. Go to Models`} onClick={() => goTo('models')}>
       <Icon name="model" size={18} />
+      <VisuallyHidden>Model:</VisuallyHidden>
       <span className={styles.chipText}>{text}</span>
-      {fraction !== null && <span className={styles.dim}>{Math.round(100 * fraction)} %</span>}
+      {percent && <span className={styles.dim}>{percent}</span>}
     </UnstyledButton>
   );
 }

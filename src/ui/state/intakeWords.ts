@@ -1,8 +1,9 @@
 /** What the page says after files were added: what each was, and what happens next. */
-import type { LibraryItem, LibraryView } from '../../protocol/library';
+import { roles, type LibraryItem, type LibraryView } from '../../protocol/library';
+import { roleNames } from './roles';
 
 /** More things than this are counted, not named. */
-const namedItems = 3;
+const namedItems = 2;
 
 export interface IntakeWords {
   readonly text: string;
@@ -83,22 +84,32 @@ export function isComplete({ chosen, missing, conflicts }: LibraryView): boolean
   return chosen.dit !== null && missing.length === 0 && conflicts.length === 0;
 }
 
-/** Kinds after a number, one and many. */
+/** Kinds of which nothing more is to be said, after a number. */
 const kindNames: Readonly<Record<LibraryItem['kind'], readonly [one: string, many: string]>> = {
-  model: ['with model parts', 'with model parts'],
+  model: ['model', 'models'],
   bundle: ['whole model', 'whole models'],
   config: ['configuration', 'configurations'],
   mds: ['dataset', 'datasets'],
   picture: ['picture', 'pictures'],
-  tensors: ['with tensors of no known model', 'with tensors of no known model'],
+  tensors: ['file of no known model', 'files of no known model'],
   refused: ['not usable', 'not usable'],
   other: ['not used', 'not used'],
 };
 
+/** `1 transformer, 2 autoencoders, 1 not usable`. */
 function kindCounts(items: readonly LibraryItem[]): string {
-  const counts = new Map<LibraryItem['kind'], number>();
-  for (const { kind } of items) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  return [...counts].map(([kind, n]) => `${n} ${kindNames[kind][n === 1 ? 0 : 1]}`).join(', ');
+  const counts = new Map<string, number>();
+  const add = (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { kind, parts } of items) {
+    if (kind === 'model') for (const { role } of parts) add(role);
+    else add(kind);
+  }
+  const words = (name: string, n: number): string => {
+    const role = roles.find((candidate) => candidate === name);
+    if (role) return count(n, roleNames[role].title.toLowerCase());
+    return `${n} ${kindNames[name as LibraryItem['kind']][n === 1 ? 0 : 1]}`;
+  };
+  return [...counts].map(([name, n]) => words(name, n)).join(', ');
 }
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

@@ -1,6 +1,7 @@
 /** An adapter's features and limits, for people: what they are called, what is offered, what is used. */
 import type { ReactElement } from 'react';
 import type { AdapterDescription } from '../../../protocol/messages';
+import { ScrollBox } from '../../widgets/ScrollBox';
 import styles from '../Panel.module.css';
 import { limitNames, limitText } from './limitNames';
 
@@ -34,7 +35,7 @@ export function Limits({ adapter }: { readonly adapter: AdapterDescription }): R
   return (
     <section className={styles.card} aria-labelledby="limits">
       <h2 id="limits">Limits</h2>
-      <div className={styles.scroll}>
+      <ScrollBox label="Limits" className={styles.scroll}>
         <table className={styles.table}>
           <thead>
             <tr>
@@ -60,7 +61,7 @@ export function Limits({ adapter }: { readonly adapter: AdapterDescription }): R
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </section>
   );
 }

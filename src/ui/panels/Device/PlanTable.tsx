@@ -2,13 +2,14 @@
 import type { ReactElement } from 'react';
 import { formatBytes, formatCount } from '../../../core/units';
 import type { ModelDescription } from '../../../protocol/messages';
+import { ScrollBox } from '../../widgets/ScrollBox';
 import styles from '../Panel.module.css';
 
 export function PlanTable({ model }: { readonly model: ModelDescription }): ReactElement {
   return (
     <section className={styles.card} aria-labelledby="plans">
       <h2 id="plans">Plans of {model.title}</h2>
-      <div className={styles.scroll}>
+      <ScrollBox label="Plans" className={styles.scroll}>
         <table className={styles.table}>
           <thead>
             <tr>
@@ -43,7 +44,7 @@ export function PlanTable({ model }: { readonly model: ModelDescription }): Reac
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </section>
   );
 }

@@ -8,6 +8,7 @@ import type { SelfCheckView } from '../../state/engineView';
 import { ErrorNote } from '../../widgets/ErrorNote';
 import { classNames } from '../../widgets/classNames';
 import { Icon } from '../../widgets/Icon';
+import { ScrollBox } from '../../widgets/ScrollBox';
 import styles from '../Panel.module.css';
 import { errorText } from './deviceReport';
 
@@ -80,7 +81,7 @@ export function SelfCheck({ check }: { readonly check: SelfCheckView | null }): 
 
 function CheckTable({ rows }: { readonly rows: readonly SelfCheckRow[] }): ReactElement {
   return (
-    <div className={styles.scroll}>
+    <ScrollBox label="Results of the self-check" className={styles.scroll}>
       <table className={styles.table}>
         <thead>
           <tr>
@@ -118,6 +119,6 @@ function CheckTable({ rows }: { readonly rows: readonly SelfCheckRow[] }): React
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }

@@ -24,7 +24,8 @@ export function FullView(): ReactElement {
       fullScreen
       withCloseButton={false}
       padding={0}
-      aria-label="Picture in full view"
+      // of the dialog itself: on the component it would stand on an element without a role
+      attributes={{ content: { 'aria-label': 'Picture in full view' } }}
       transitionProps={{ transition: 'fade', duration: 150 }}
     >
       {picture && <Sheet picture={picture} before={pictures[at - 1]} after={pictures[at + 1]} />}

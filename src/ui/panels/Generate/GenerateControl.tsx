@@ -3,7 +3,14 @@ import { Button } from '@mantine/core';
 import type { ReactElement } from 'react';
 import { formatSeconds } from '../../../core/units';
 import { useApp, useEngine, useKept } from '../../appContext';
-import { jobFraction, queuedGenerations, runningGeneration, type Job } from '../../state/engineView';
+import {
+  jobFraction,
+  modelChanges,
+  queuedGenerations,
+  runningGeneration,
+  type Job,
+} from '../../state/engineView';
+import { goTo } from '../../state/panel';
 import { generateProblem } from '../../state/settings';
 import { ErrorNote } from '../../widgets/ErrorNote';
 import { IconButton } from '../../widgets/IconButton';
@@ -62,6 +69,16 @@ export function GenerateControl(): ReactElement {
         </Button>
       ) : (
         <p className={blocked ? styles.hint : styles.keyHint}>{blocked || 'Ctrl or ⌘ + Enter'}</p>
+      )}
+      {view.state.name === 'ready' && !view.model && !modelChanges(view) && (
+        <Button
+          className={styles.queueButton}
+          size="compact-sm"
+          variant="subtle"
+          onClick={() => goTo('models')}
+        >
+          Choose a model
+        </Button>
       )}
       {queued.length > 0 && (
         <ul className={styles.queue} aria-label="Queue">

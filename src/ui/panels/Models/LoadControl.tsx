@@ -16,6 +16,7 @@ export function LoadControl({ library }: { readonly library: LibraryView }): Rea
   const job = useEngine((view) => loadingFrom(view, 'library'));
   const ready = useEngine((view) => view.state.name === 'ready');
   const busy = useEngine((view) => view.jobs.length > 0);
+  const replaces = useEngine((view) => view.model !== null);
   const failure = useEngine((view) => view.errors.loadModel);
   const problem = ready ? loadProblem(library, weights) : 'Waiting for the graphics chip.';
   const error = failure?.source.kind === 'library' && !job ? failure.error : null;
@@ -44,7 +45,11 @@ export function LoadControl({ library }: { readonly library: LibraryView }): Rea
         </Button>
         <p className={styles.small}>
           {problem ||
-            (busy ? 'Loads when the work before it is done.' : 'It takes the place of the present one.')}
+            (busy
+              ? 'Loads when the work before it is done.'
+              : replaces
+                ? 'It takes the place of the present one.'
+                : '')}
         </p>
       </div>
       {error && (

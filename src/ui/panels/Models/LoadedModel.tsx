@@ -1,7 +1,7 @@
 /** The model that is loaded now: what it is, what it takes, and how to take it off. */
 import { Button } from '@mantine/core';
 import type { ReactElement } from 'react';
-import { formatBytes, formatCount, formatSeconds } from '../../../core/units';
+import { formatCount, formatSeconds } from '../../../core/units';
 import type { ModelDescription } from '../../../protocol/messages';
 import { useApp, useEngine } from '../../appContext';
 import { loadingFrom, modelChanges } from '../../state/engineView';
@@ -116,9 +116,6 @@ function ModelFacts({ model }: { readonly model: ModelDescription }): ReactEleme
         </OwnFold>
       )}
       {model.licence && <p className={styles.small}>{model.licence}</p>}
-      <p className={styles.small}>
-        Memory budget: {formatBytes(model.budget)}. A page cannot ask how much a graphics chip has.
-      </p>
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** Models: which is loaded, which could be next, and every file that was dropped. */
-import type { ReactElement } from 'react';
+import { useEffect, useRef, type ReactElement } from 'react';
 import { useStore } from 'zustand';
 import { useApp, useEngine } from '../../appContext';
 import { intakeStatus } from '../../state/intake';
@@ -16,6 +16,7 @@ import { TensorDrawer } from './TensorDrawer';
 
 export function ModelsPanel(): ReactElement {
   const library = useEngine((view) => view.library);
+  useShowArrivals();
   const empty = !library || library.items.length === 0;
   return (
     <div className={sheet.panel}>
@@ -51,6 +52,17 @@ export function ModelsPanel(): ReactElement {
       <TensorDrawer />
     </div>
   );
+}
+
+/** Brings the next model into sight when files have come into the library: it is what they are for. */
+function useShowArrivals(): void {
+  const arrivals = useStore(useApp().models.intake, (state) => state.arrivals);
+  const shown = useRef(arrivals);
+  useEffect(() => {
+    if (shown.current === arrivals) return;
+    shown.current = arrivals;
+    document.getElementById('next')?.parentElement?.scrollIntoView({ block: 'start' });
+  }, [arrivals]);
 }
 
 /** What goes on with files that were just added. */

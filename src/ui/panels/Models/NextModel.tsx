@@ -3,6 +3,7 @@ import type { ReactElement } from 'react';
 import type { LibraryView } from '../../../protocol/library';
 import { useEngine, useKept } from '../../appContext';
 import { fitAdvice, planFor, slotsOf } from '../../state/nextModel';
+import { classNames } from '../../widgets/classNames';
 import { Icon } from '../../widgets/Icon';
 import { MemoryBar } from '../../widgets/MemoryBar';
 import sheet from '../Panel.module.css';
@@ -19,7 +20,7 @@ export function NextModel({ library }: { readonly library: LibraryView }): React
   const plan = planFor(plans, weights);
   const advice = fitAdvice(plans, weights, budget);
   return (
-    <section className={sheet.card} aria-labelledby="next">
+    <section className={classNames(sheet.card, styles.next)} aria-labelledby="next">
       <h2 id="next">The next model</h2>
       <PartLine slots={slotsOf(library)} />
       {conflicts.length > 0 && (

@@ -10,19 +10,26 @@ import styles from './PartLine.module.css';
 import { Where } from './ReleasedFiles';
 
 export function PartLine({ slots }: { readonly slots: readonly Slot[] }): ReactElement {
+  const reads = slots.some(({ role, chosen }) => role === 'text' && chosen !== null);
   return (
     <ul className={styles.line} aria-label="Parts of the next model">
       {slots.map((slot) => (
-        <Box key={slot.role} slot={slot} />
+        <Box key={slot.role} slot={slot} own={slot.role === 'tokenizer' && reads} />
       ))}
     </ul>
   );
 }
 
-function Box({ slot }: { readonly slot: Slot }): ReactElement {
+interface BoxProps {
+  readonly slot: Slot;
+  /** Whether what comes with the program fills it where nothing else does. */
+  readonly own: boolean;
+}
+
+function Box({ slot, own }: BoxProps): ReactElement {
   const { role, chosen, missing, unusable, candidates } = slot;
   const { title, does } = roleNames[role];
-  const state = chosen ? 'filled' : missing ? 'missing' : 'free';
+  const state = chosen ? 'filled' : missing ? 'missing' : own ? 'filled' : 'free';
   // one that is chosen needs no list; one that is not, does
   const choosable = candidates.length > 1 || (candidates.length === 1 && !chosen);
   return (
@@ -49,7 +56,9 @@ function Box({ slot }: { readonly slot: Slot }): ReactElement {
           </p>
         </>
       ) : (
-        <p className={styles.small}>{freeWords(slot, does)}</p>
+        <p className={own ? undefined : styles.small}>
+          {own ? 'CLIP’s, which comes with tabdit' : freeWords(slot, does)}
+        </p>
       )}
       {!chosen &&
         unusable.map(({ value, item, part }) => (
@@ -62,10 +71,9 @@ function Box({ slot }: { readonly slot: Slot }): ReactElement {
   );
 }
 
-/** Why an empty place is no lack. */
-function freeWords({ role, candidates }: Slot, does: string): string {
-  if (candidates.length > 0) return 'Nothing is chosen.';
-  return role === 'tokenizer' ? `${does} CLIP’s comes with tabdit.` : does;
+/** What stands in an empty place that is no lack. */
+function freeWords({ candidates }: Slot, does: string): string {
+  return candidates.length > 0 ? 'Nothing is chosen.' : does;
 }
 
 function pathWords({ item, part }: Candidate): string {

@@ -23,7 +23,7 @@ export function valueText(value: number): string {
   if (!Number.isFinite(value)) return 'none';
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(3);
+  return size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(3);
 }
 
 /** `12, 0.5 % of all`. */
