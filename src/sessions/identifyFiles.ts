@@ -166,7 +166,9 @@ export async function identifyTensors(
       problem: `${name}: must hold a model that this program runs: it is ${other.words}; ${other.instead}`,
     });
   }
-  if (other) notes.push(`beside its models the file holds ${other.words}, which is not used: ${other.instead}`);
+  if (other) {
+    notes.push(`beside its models the file holds ${other.words}, which is not used: ${other.instead}`);
+  }
   const candidates = await nearby();
   const parts = found.map((model) => identifyPart(file, model, candidates));
   return { ...modelItem(path, format, bytes, parts, notes), files: [{ label: '', file }] };

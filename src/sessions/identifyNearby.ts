@@ -1,6 +1,7 @@
 /** Paths of a drop, and the JSON files beside a weight file that may be its configuration. */
 import { TabditError } from '../core/errors';
 import { readJson } from '../formats/json';
+import { manifestName, parseManifest } from '../formats/manifest';
 import type { SourceFolder } from '../sources/byteSource';
 import type { ConfigCandidate } from './identifyParts';
 
@@ -44,7 +45,10 @@ const maxNearby = 16;
 /** Usual names of configurations, the better one first. */
 const usualNames: readonly string[] = ['open_clip_config.json', 'config.json'];
 
-/** Gives the candidates for a weight file: its own .json, those of the usual names, others in the same folder. */
+/**
+ * Gives the candidates for a weight file: its own .json, what the manifest of its bundle names, those of the usual names,
+ * others in the same folder.
+ */
 export function nearbyConfigs(
   folder: SourceFolder,
   paths: readonly string[],
@@ -68,11 +72,15 @@ export function nearbyConfigs(
     const beside = byFolder.get(folderOf(path)) ?? [];
     const usual = usualNames.map((name) => joinPath(folderOf(path), name)).filter((file) => file !== own);
     const others = beside.filter((file) => file !== own && !usual.includes(file)).slice(0, maxNearby);
-    const wanted = [
-      ...[own].map((file) => ({ file, rank: 'own' as const })),
+    const wanted: { readonly file: string; readonly rank: ConfigCandidate['rank'] }[] = [
+      { file: own, rank: 'own' as const },
       ...usual.map((file) => ({ file, rank: 'usual' as const })),
       ...others.map((file) => ({ file, rank: 'near' as const })),
     ].filter(({ file }) => beside.includes(file));
+    const named = beside.includes(joinPath(folderOf(path), manifestName))
+      ? await manifestConfig(folder, path, signal)
+      : null;
+    if (named !== null) wanted.splice(wanted[0]?.rank === 'own' ? 1 : 0, 0, { file: named, rank: 'own' });
     const candidates: ConfigCandidate[] = [];
     for (const { file, rank } of wanted) {
       const found = await candidate(file);
@@ -80,6 +88,24 @@ export function nearbyConfigs(
     }
     return candidates;
   };
+}
+
+/** The configuration that the bundle's manifest names for one of its weight files, opened by itself; null: none. */
+async function manifestConfig(
+  folder: SourceFolder,
+  path: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const root = folderOf(path);
+  try {
+    const source = await folder.open(joinPath(root, manifestName));
+    const { dit, vae, text } = parseManifest(source.name, await readJson(source, signal));
+    const part = [dit, vae, text].find(({ file }) => joinPath(root, file) === path);
+    return part ? joinPath(root, part.config) : null;
+  } catch (error) {
+    if (error instanceof TabditError) return null; // told where the manifest itself is looked at
+    throw error;
+  }
 }
 
 async function readCandidate(

@@ -2,9 +2,9 @@
  * A model found in a weight file, with its configuration: where that comes from, whether the file's tensors agree with
  * it, and what is missing when it cannot be used.
  *
- * A configuration is looked for in this order: given, a .json beside the file, the file's own metadata, the manifest of
- * the bundle that it lies in, its shapes. One that was given or has the file's own name is taken as it is; others only
- * when all shapes agree with it.
+ * A configuration is looked for in this order: given, a .json of the file's own name, the one that its bundle's manifest
+ * names, config.json beside it, the file's own metadata, any other .json beside it, its shapes. The first three are taken
+ * as they are; config.json and others only when all shapes agree.
  */
 import { isFloatDType } from '../core/dtype';
 import { FormatError, messageOf, TabditError } from '../core/errors';

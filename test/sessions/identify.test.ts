@@ -127,6 +127,21 @@ describe('weight files', () => {
     expect(await from(both, 'a.safetensors')).toBe('a.json');
   });
 
+  test("a bundle's file by itself has the configuration that the manifest names", async () => {
+    const part = (name: string) => ({ file: `${name}.safetensors`, config: `configs/${name}.json` });
+    const manifest = {
+      ...{ name: 'x', image_size: 64, latent: { channels: 4, size: 16, scaling_factor: 1 } },
+      ...{ dit: part('dit'), vae: part('vae') },
+      text: { ...part('text'), tokenizer: 'tokenizer.json', context: 77, pad: 0 },
+    };
+    const items = await look({
+      ...{ 'tabdit.json': { json: manifest }, 'dit.safetensors': shapesFile(ditParameters(small)) },
+      'configs/dit.json': JSON.stringify(small),
+    });
+    const dit = items.find(({ facts }) => facts.path === 'dit.safetensors');
+    expect(dit?.parts[0]?.facts).toMatchObject({ problem: null, configFrom: 'configs/dit.json' });
+  });
+
   test('a configuration that does not fit is told, or passed over when nobody said it is for this file', async () => {
     const file = shapesFile(ditParameters(small));
     const wrong = JSON.stringify({ ...small, dim: 128 });
