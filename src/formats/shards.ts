@@ -31,9 +31,7 @@ export function parseWeightMap(what: string, json: unknown): WeightMap {
 }
 
 /** Number and count in a name such as `model-00002-of-00003.safetensors`; null for other names. */
-export function shardPlace(
-  name: string,
-): {
+export function shardPlace(name: string): {
   readonly stem: string;
   readonly number: number;
   readonly count: number;
