@@ -99,7 +99,7 @@ describe('Generate', () => {
       return data;
     }, file);
     await page.dispatchEvent('body', 'dragenter', { dataTransfer: transfer });
-    await page.getByText('Drop a picture made here').waitFor();
+    await page.getByText('Drop a model, a picture, a folder or a zip').waitFor();
     await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
     await page.getByText('Settings of “picture.png” are in the fields.').waitFor();
     expect(await field(page, 'Seed').inputValue()).toBe('7');
@@ -107,7 +107,7 @@ describe('Generate', () => {
     await page.getByRole('button', { name: 'Undo' }).click();
     expect(await field(page, 'Prompt').inputValue()).toBe('something else');
     expect(await field(page, 'Seed').inputValue()).toBe('12345');
-    expect(await page.getByText('Drop a picture made here').count()).toBe(0);
+    expect(await page.getByText('Drop a model, a picture, a folder or a zip').count()).toBe(0);
   });
 
   test('Ctrl + Enter makes, Cancel ends it, and the next one works', async () => {
