@@ -214,22 +214,24 @@ export class Models {
     );
   }
 
-  /** The files of an item, and the configurations beside it, as they came in. */
+  /** The files of an item as they came in, and the configurations beside them. */
   #belongingTo(path: string): readonly DroppedFile[] {
-    const folder = path.slice(0, path.lastIndexOf('/') + 1);
-    const own = (file: DroppedFile): boolean => file.path === path || file.path.startsWith(`${path}/`);
-    const beside = (file: DroppedFile): boolean =>
-      /\.json$/i.test(file.path) && file.path.slice(0, file.path.lastIndexOf('/') + 1) === folder;
     const files = [...this.#files.values()];
-    return files.some(own) ? files.filter((file) => own(file) || beside(file)) : [];
+    const own = files.filter((file) => isOf(file.path, path));
+    const folders = new Set(own.map((file) => folderOf(file.path)));
+    const beside = files.filter(
+      (file) => /\.json$/i.test(file.path) && folders.has(folderOf(file.path)) && !own.includes(file),
+    );
+    return [...own, ...beside];
   }
 
-  /** Adds an item again; what came along only to say what it is has its own place in the library already. */
+  /** Adds an item again. What comes along with its files, and was not there, goes again. */
   async #restoreItem(path: string, files: readonly DroppedFile[]): Promise<void> {
-    const { client } = this.#parts;
+    const { client, engine } = this.#parts;
+    const there = new Set(engine.getState().library?.items.map(({ id }) => id));
     try {
-      for (const item of await client.ask('addFiles', { files }).answer) {
-        if (item.path !== path) await client.ask('removeItem', { item: item.id }).answer;
+      for (const { id, path: added } of await client.ask('addFiles', { files }).answer) {
+        if (added !== path && !there.has(id)) await client.ask('removeItem', { item: id }).answer;
       }
     } catch (thrown) {
       this.#complain(`“${shortName(path)}” did not come back.`, thrown);
@@ -257,6 +259,15 @@ export class Models {
       if (!(thrown instanceof RemoteError)) this.#complain('Something went wrong.', thrown);
     });
   }
+}
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/') + 1);
+
+/** Whether a file makes an item, alone or with others: the file itself, an archive or a folder of it, a numbered part. */
+export function isOf(file: string, item: string): boolean {
+  if (file === item || file.startsWith(`${item}/`) || item.startsWith(`${file}/`)) return true;
+  const [, stem, extension] = /^(.*)-\d{5}-of-\d{5}(\.[^./]+)$/.exec(file) ?? [];
+  return stem !== undefined && stem + extension === item;
 }
 
 /** Whether a file is a picture that may carry settings. */

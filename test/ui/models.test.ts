@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { DroppedFile } from '../../src/protocol/messages';
 import { gatherFiles } from '../../src/ui/collectFiles';
-import { isPicture } from '../../src/ui/models';
+import { isOf, isPicture } from '../../src/ui/models';
 import { item, library, part, plan } from './libraryParts';
 import { makeApp } from './makeApp';
 
@@ -74,27 +74,37 @@ describe('taking files', () => {
 });
 
 describe('the library', () => {
-  test('a removal can be undone: the file comes back with what says what it is, and that only once', async () => {
-    const { app, answer, last, sent, notes } = makeApp();
+  test('a removal can be undone: the file comes back with what says what it is, and nothing else', async () => {
+    const { app, say, answer, last, sent, notes } = makeApp();
     const vae = item('sd/vae/model.safetensors', { parts: [part('vae')] });
     const config = item('sd/vae/config.json', { kind: 'config' });
-    const files = ['sd/vae/model.safetensors', 'sd/vae/config.json', 'sd/unet/config.json'].map(dropped);
+    const other = item('sd/vae/other.json', { kind: 'config' });
+    const files = [vae.path, config.path, other.path, 'sd/unet/config.json'].map(dropped);
     const added = app.models.addFiles(files);
-    answer('addFiles', [vae, config]);
+    answer('addFiles', [vae, config, other]);
     await added;
     const removed = app.models.remove(vae);
+    // `other` was removed before
+    say({ type: 'library', library: library({ items: [config] }) });
     answer('removeItem', null);
     await removed;
     expect(notes().at(-1)).toContain('“model.safetensors” is out of the library');
     app.notices.store.getState().notices.at(-1)?.action?.run();
-    expect(last('addFiles')?.files.map(({ path }) => path)).toEqual(
-      files.slice(0, 2).map(({ path }) => path),
-    );
-    const removals = () => sent.filter(({ type }) => type === 'removeItem').length;
-    expect(removals()).toBe(1);
-    answer('addFiles', [vae, { ...config, id: 'again' }]);
-    await expect.poll(removals).toBe(2);
-    expect(last('removeItem')?.item).toBe('again');
+    const again = last('addFiles')!;
+    expect(again.files.map(({ path }) => path)).toEqual([vae.path, config.path, other.path]);
+    const removals = () => sent.flatMap((message) => (message.type === 'removeItem' ? [message.item] : []));
+    expect(removals()).toEqual([vae.id]);
+    answer('addFiles', [{ ...vae, id: 'vae again' }, config, { ...other, id: 'other again' }]);
+    await expect.poll(removals).toEqual([vae.id, 'other again']);
+  });
+
+  test('files of an item: itself, its archive or folder, its numbered parts', () => {
+    expect(isOf('a/dit.pt', 'a/dit.pt')).toBe(true);
+    expect(isOf('a/bundle/dit.pt', 'a/bundle')).toBe(true);
+    expect(isOf('all.zip', 'all.zip/vae/model.safetensors')).toBe(true);
+    expect(isOf('a/model-00002-of-00003.safetensors', 'a/model.safetensors')).toBe(true);
+    expect(isOf('a/model-00002-of-00003.bin', 'a/model.safetensors')).toBe(false);
+    expect(isOf('a/dit.pt.bak', 'a/dit.pt')).toBe(false);
   });
 
   test('closing the tensors of a file that goes', async () => {

@@ -95,7 +95,12 @@ function Part({ part, path, alone }: PartProps): ReactElement {
           ...(part.parameters > 0 ? [['Parameters', formatCount(part.parameters)] as const] : []),
           ...(part.half && part.half !== 'both' ? [['Half', `${part.half} only`] as const] : []),
           ...(part.bytes > 0
-            ? [['In the file', `${formatBytes(part.bytes)}, ${dtypeWords(part.dtypes)}`] as const]
+            ? [
+                [
+                  'In the file',
+                  [formatBytes(part.bytes), dtypeWords(part.dtypes)].filter(Boolean).join(', '),
+                ] as const,
+              ]
             : []),
         ]}
       />
