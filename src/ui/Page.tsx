@@ -8,6 +8,7 @@ import { DeviceBanner } from './frame/DeviceBanner';
 import { DropZone } from './frame/DropZone';
 import { KeysSheet } from './frame/KeysSheet';
 import { NoticeList } from './frame/NoticeList';
+import { ProgressVoice } from './frame/ProgressVoice';
 import { Rail } from './frame/Rail';
 import { TopStrip } from './frame/TopStrip';
 import { Unavailable } from './frame/Unavailable';
@@ -75,6 +76,7 @@ function Framed(): ReactElement {
       <DropZone />
       <KeysSheet />
       <NoticeList />
+      <ProgressVoice />
     </div>
   );
 }

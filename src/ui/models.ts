@@ -8,7 +8,7 @@ import type { LibraryItem, PartChoice, Role } from '../protocol/library';
 import type { DroppedFile, ModelSource } from '../protocol/messages';
 import { collectFiles, fileLimit, type Gathered } from './collectFiles';
 import { RemoteError, type EngineClient } from './engineClient';
-import { isUnavailable, type EngineView } from './state/engineView';
+import { isUnavailable, loadingFrom, type EngineView } from './state/engineView';
 import { Inspector } from './state/inspector';
 import { createIntake } from './state/intake';
 import { intakeWords, shortName } from './state/intakeWords';
@@ -72,8 +72,9 @@ export class Models {
     this.#load(this.#parts.demo);
   }
 
-  /** Loads what is chosen in the library. */
+  /** Loads what is chosen in the library; nothing more where that is under way. */
   loadChosen(): void {
+    if (loadingFrom(this.#parts.engine.getState(), 'library')) return;
     this.#load({ kind: 'library' });
   }
 

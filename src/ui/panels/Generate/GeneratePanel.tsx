@@ -4,7 +4,6 @@ import { Filmstrip } from './Filmstrip';
 import { FullView } from './FullView';
 import { GenerateControl } from './GenerateControl';
 import styles from './GeneratePanel.module.css';
-import { ProgressVoice } from './ProgressVoice';
 import { PromptField } from './PromptField';
 import { SettingsBlock } from './SettingsBlock';
 import { Stage } from './Stage';
@@ -25,7 +24,6 @@ export function GeneratePanel(): ReactElement {
         <Filmstrip />
       </section>
       <FullView />
-      <ProgressVoice />
     </div>
   );
 }

@@ -1,8 +1,8 @@
-/** Says to a screen reader how a generation goes: its start, its quarters, its end. */
+/** Says to a screen reader how a load or a generation goes: its start, its quarters, its end. */
 import { VisuallyHidden } from '@mantine/core';
 import type { ReactElement } from 'react';
-import { useEngine } from '../../appContext';
-import { loadingJob, runningGeneration, type EngineView } from '../../state/engineView';
+import { useEngine } from '../appContext';
+import { jobFraction, loadingJob, runningGeneration, type EngineView } from '../state/engineView';
 
 const endWords = {
   done: 'The picture is done.',
@@ -12,7 +12,11 @@ const endWords = {
 
 /** What is worth saying now; the same text as long as nothing is. */
 export function progressWords(view: EngineView): string {
-  if (loadingJob(view)) return 'Loading the model.';
+  const loading = loadingJob(view);
+  if (loading && loading.phase !== 'queued') {
+    const quarter = Math.floor(4 * (jobFraction(loading) ?? 0));
+    return quarter === 0 ? 'Loading the model.' : `Loading the model, ${quarter * 25} percent.`;
+  }
   const running = runningGeneration(view);
   if (!running)
     return view.lastEnd ? endWords[view.lastEnd] : view.model ? `${view.model.title} is ready.` : '';
