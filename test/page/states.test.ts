@@ -53,7 +53,8 @@ describe('with a stand-in for the engine', () => {
 
   test('a queue: shown, taken from, worked off', async () => {
     await start({ stepMs: 30 });
-    await generateButton(page).waitFor();
+    // a key does nothing before the model is there
+    await page.getByRole('button', { name: 'Model: Emoji 64 px (demo)' }).waitFor();
     for (const prompt of ['first', 'second', 'third']) {
       await page.getByRole('textbox', { name: 'Prompt' }).fill(prompt);
       await page.keyboard.press('Control+Enter');
