@@ -23,7 +23,9 @@ interface Sizes {
 function routed({ samples, tokens, experts, chosen, width }: Sizes): Record<string, CheckInput> {
   const g = new Graph();
   const shape = [samples, tokens, experts];
-  const [picks, slots] = g.append(expertRouteOp, [g.input('p', shape)], { tokensPerExpert: chosen });
+  const x = g.constant(new Float32Array(samples * tokens), [samples, tokens, 1]);
+  const inputs = [g.input('p', shape), x];
+  const [picks, slots] = g.append(expertRouteOp, inputs, { tokensPerExpert: chosen });
   g.output('picks', picks!);
   g.output('slots', slots!);
   const routing = interpret(g, { inputs: { p: normals(samples * tokens * experts, 7).map(Math.abs) } });
