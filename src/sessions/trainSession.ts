@@ -8,6 +8,7 @@ import { InputError, ShapeError } from '../core/errors';
 import { joinFloats } from '../core/joinFloats';
 import { packEdmCoefficients, sigmaOfDraw } from '../diffusion/edm';
 import type { TensorFile } from '../formats/tensorFile';
+import { LateReads } from '../gpu/lateReads';
 import { readState } from '../gpu/readback';
 import type { Run } from '../gpu/run';
 import type { Graph } from '../graph/graph';
@@ -16,28 +17,14 @@ import { ditParameters, trainedParameters, type DitParameter } from '../models/d
 import type { Weights } from '../models/weights';
 import { packHyper, type OptimizerSettings } from '../ops/optimizer';
 import type { DitConfig } from '../protocol/schemas';
+import type { TrainBatch } from '../protocol/trainBatch';
 import { traceAccumulate, traceNorm, traceUpdate, type ShardShape } from '../train/graphs';
 import { keptTokens, maskRows } from '../train/patchMask';
 import { timestepRows } from './ditSession';
 import { groupWeights, loadWeights, type LoadOptions } from './loadWeights';
 import { prepareRun, type SessionResources } from './resources';
 
-/** Samples with their draws. N samples, C channels, T tokens, L caption length. */
-export interface TrainBatch {
-  readonly samples: number;
-  /** [N, C, h, w], scaled. */
-  readonly latents: Float32Array;
-  /** [N, L, caption width] */
-  readonly captions: Float32Array;
-  /** [N]: standard normal draw of the noise level. */
-  readonly rndNormal: Float32Array;
-  /** Unit normal, like latents. */
-  readonly noise: Float32Array;
-  /** [N, T]: uniform draw of the mask; not read at ratio 0. */
-  readonly maskNoise: Float32Array;
-  /** [N]: 0 drops the caption. */
-  readonly drop: Float32Array;
-}
+export type { TrainBatch };
 
 export interface LossSettings {
   readonly maskRatio: number;
@@ -46,6 +33,15 @@ export interface LossSettings {
   /** Samples per shard; must divide the batch. Default: the batch. */
   readonly shard?: number;
   readonly signal?: AbortSignal;
+}
+
+/** What one step was. */
+export interface StepFigures {
+  readonly loss: number;
+  /** Global norm of the gradients before clipping. */
+  readonly gradNorm: number;
+  /** [N] */
+  readonly perSample: Float32Array;
 }
 
 /** Which state groups a trainer keeps besides weights and gradients. */
@@ -66,6 +62,7 @@ export class TrainSession {
   readonly #resources: SessionResources;
   readonly #runs = new Map<string, Run>();
   #update: Run | null = null;
+  #late: { readonly bytes: number; readonly reads: LateReads } | null = null;
 
   private constructor(resources: SessionResources, config: DitConfig) {
     this.#resources = resources;
@@ -103,56 +100,15 @@ export class TrainSession {
     settings: LossSettings & { readonly inputGradients?: boolean },
   ): Promise<{ loss: number; perSample: Float32Array; inputs: Map<string, Float32Array> }> {
     const { state, pacer } = this.#resources;
-    const shard = settings.shard ?? batch.samples;
-    if (!Number.isInteger(shard) || shard < 1 || batch.samples % shard !== 0) {
-      throw new InputError(`shard: a whole number that divides the batch of ${batch.samples}: ${shard}`);
-    }
-    this.#checkBatch(batch);
-    const { tokens } = this.layout;
-    const kept = settings.maskRatio > 0 ? keptTokens(tokens, settings.maskRatio) : null;
-    const run = await this.#accumulateRun({
-      samples: shard,
-      batch: batch.samples,
-      captionLength: batch.captions.length / batch.samples / this.layout.captionChannels,
-      keptTokens: kept,
-      inputGradients: settings.inputGradients ?? false,
-    });
-    state.clear('grads');
-    state.clear('metrics');
-    const shards = batch.samples / shard;
     const perSample = new Float32Array(batch.samples);
     const inputs = new Map<string, Float32Array[]>();
-    for (let part = 0; part < shards; part++) {
-      const sigmas = Array.from(cut(batch.rndNormal, shards, part), (z) =>
-        sigmaOfDraw(z, settings.pMean, settings.pStd),
-      );
-      run.write('latents', cut(batch.latents, shards, part));
-      run.write('noise', cut(batch.noise, shards, part));
-      run.write('captions', cut(batch.captions, shards, part));
-      run.write('drop', cut(batch.drop, shards, part));
-      run.write('coefficients', packEdmCoefficients(sigmas));
-      run.write(
-        'features',
-        timestepRows(
-          sigmas.map((sigma) => Math.log(sigma) / 4),
-          shard,
-        ),
-      );
-      if (kept !== null) {
-        const rows = maskRows(cut(batch.maskNoise, shards, part), tokens, kept);
-        run.write('mask', rows.mask);
-        run.write('keep', rows.keep);
-        run.write('restore', rows.restore);
+    await this.#shards(batch, settings, async (run, first) => {
+      perSample.set(await run.read('loss_per_sample'), first);
+      if (!settings.inputGradients) return;
+      for (const name of ['x_in', 'y_in', 'grad_x_in', 'grad_y_in']) {
+        if (run.plan.outputs.has(name)) inputs.set(name, [...(inputs.get(name) ?? []), await run.read(name)]);
       }
-      await pacer.execute(run, settings.signal);
-      perSample.set(await run.read('loss_per_sample'), part * shard);
-      if (settings.inputGradients) {
-        for (const name of ['x_in', 'y_in', 'grad_x_in', 'grad_y_in']) {
-          if (run.plan.outputs.has(name))
-            inputs.set(name, [...(inputs.get(name) ?? []), await run.read(name)]);
-        }
-      }
-    }
+    });
     await pacer.idle();
     const loss = new Float32Array(await readState(state, 'metrics:loss'))[0]!;
     return {
@@ -160,6 +116,45 @@ export class TrainSession {
       perSample,
       inputs: new Map([...inputs].map(([name, parts]) => [name, joinFloats(parts)])),
     };
+  }
+
+  /**
+   * One optimizer step: every shard of the batch, clip, AdamW. Nothing is read inside it: it resolves when the GPU has no
+   * more than a little of it left, and its figures come when the GPU is through.
+   * @throws ShapeError, InputError; CancelledError between portions, with the weights as they were if it came before the
+   * update
+   */
+  async step(
+    batch: TrainBatch,
+    settings: LossSettings,
+    optimizer: OptimizerSettings,
+  ): Promise<{ readonly figures: Promise<StepFigures> }> {
+    const update = this.#updateRun();
+    const { state, pacer, device } = this.#resources;
+    const bytes = 4 * (2 + batch.samples);
+    if (this.#late?.bytes !== bytes) {
+      this.#late?.reads.destroy();
+      this.#late = { bytes, reads: new LateReads(device, bytes) };
+    }
+    const late = await this.#late.reads.begin();
+    await this.#shards(batch, settings, (run, first) => {
+      const { buffer, value } = run.locate('loss_per_sample');
+      late.copy(buffer, value.offset, value.bytes, 4 * (2 + first));
+    });
+    update.write('hyper', packHyper(optimizer));
+    // an update is whole or not at all: it does not hear of cancelling
+    await pacer.execute(update);
+    const norm = update.locate('grad_norm');
+    late.copy(norm.buffer, norm.value.offset, 4, 0);
+    const loss = state.place('metrics:loss');
+    late.copy(loss.buffer, loss.offset, 4, 4);
+    const figures = late.finish().then((copied): StepFigures => {
+      const values = new Float32Array(copied);
+      return { gradNorm: values[0]!, loss: values[1]!, perSample: values.slice(2) };
+    });
+    // whoever wants the figures hears of a failure; nobody else needs to
+    figures.catch(() => undefined);
+    return { figures };
   }
 
   /** Global norm of the accumulated gradients. */
@@ -186,8 +181,7 @@ export class TrainSession {
 
   /** Clip and AdamW from the accumulated gradients; gives the global norm before clipping. */
   async update(settings: OptimizerSettings): Promise<number> {
-    const run = this.#update;
-    if (!run) throw new InputError('train: an optimizer must be started before an update: none is');
+    const run = this.#updateRun();
     run.write('hyper', packHyper(settings));
     await this.#resources.pacer.execute(run);
     return (await run.read('grad_norm'))[0]!;
@@ -208,7 +202,62 @@ export class TrainSession {
     this.#runs.clear();
     this.#update?.destroy();
     this.#update = null;
+    this.#late?.reads.destroy();
+    this.#late = null;
     for (const group of ['dit', 'grads', 'metrics', 'm', 'v', 'ema']) this.#resources.state.release(group);
+  }
+
+  #updateRun(): Run {
+    if (!this.#update) {
+      throw new InputError('train: an optimizer must be started before an update: none is');
+    }
+    return this.#update;
+  }
+
+  /** Clears gradients and loss, and runs every shard; `after` sees each one's run and its first sample. */
+  async #shards(
+    batch: TrainBatch,
+    settings: LossSettings & { readonly inputGradients?: boolean },
+    after: (run: Run, first: number) => void | Promise<void>,
+  ): Promise<void> {
+    const { state, pacer } = this.#resources;
+    const shard = settings.shard ?? batch.samples;
+    if (!Number.isInteger(shard) || shard < 1 || batch.samples % shard !== 0) {
+      throw new InputError(`shard: a whole number that divides the batch of ${batch.samples}: ${shard}`);
+    }
+    this.#checkBatch(batch);
+    const { tokens } = this.layout;
+    const kept = settings.maskRatio > 0 ? keptTokens(tokens, settings.maskRatio) : null;
+    const run = await this.#accumulateRun({
+      samples: shard,
+      batch: batch.samples,
+      captionLength: batch.captions.length / batch.samples / this.layout.captionChannels,
+      keptTokens: kept,
+      inputGradients: settings.inputGradients ?? false,
+    });
+    state.clear('grads');
+    state.clear('metrics');
+    const shards = batch.samples / shard;
+    for (let part = 0; part < shards; part++) {
+      const sigmas = Array.from(cut(batch.rndNormal, shards, part), (z) =>
+        sigmaOfDraw(z, settings.pMean, settings.pStd),
+      );
+      run.write('latents', cut(batch.latents, shards, part));
+      run.write('noise', cut(batch.noise, shards, part));
+      run.write('captions', cut(batch.captions, shards, part));
+      run.write('drop', cut(batch.drop, shards, part));
+      run.write('coefficients', packEdmCoefficients(sigmas));
+      const noiseLevels = sigmas.map((sigma) => Math.log(sigma) / 4);
+      run.write('features', timestepRows(noiseLevels, shard));
+      if (kept !== null) {
+        const rows = maskRows(cut(batch.maskNoise, shards, part), tokens, kept);
+        run.write('mask', rows.mask);
+        run.write('keep', rows.keep);
+        run.write('restore', rows.restore);
+      }
+      await pacer.execute(run, settings.signal);
+      await after(run, part * shard);
+    }
   }
 
   #weights(graph: Graph): Weights {

@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { resolveDitConfig } from '../../src/models/dit/config';
+import type { TrainBatch } from '../../src/protocol/trainBatch';
 import { replayRun, replaySettings } from '../../src/sessions/replay';
-import { TrainSession, type TrainBatch } from '../../src/sessions/trainSession';
+import { TrainSession } from '../../src/sessions/trainSession';
 import { difference, expectClose, expectCloseL2 } from '../helpers/compare';
 import { testResources, useTestGpu } from '../helpers/device';
 import { describeFixtures, fixturePath } from '../helpers/fixtures';

@@ -2,7 +2,7 @@
 import type { TensorFile } from '../../formats/tensorFile';
 import { ditLayout } from '../../models/dit/config';
 import type { DitConfig } from '../../protocol/schemas';
-import type { TrainBatch } from '../../sessions/trainSession';
+import type { TrainBatch } from '../../protocol/trainBatch';
 import { adapterOption, type Command } from '../command';
 import { openForCommand } from '../device';
 import { checkShape, floats, openTensors, readFloats, writeTensors } from '../files';
