@@ -63,7 +63,7 @@ const ditSchema = z.object(ditFields);
 export type DitConfig = z.infer<typeof ditSchema>;
 
 const ratioRange = z.tuple([ratio, ratio]);
-const ditJsonSchema = z.looseObject({
+export const ditJsonSchema = z.looseObject({
   ...ditSchema.partial().shape,
   /** One of upstream's named models, which the other fields then change. */
   arch: z.literal(['MicroDiT_Tiny_2', 'MicroDiT_XL_2']).optional(),

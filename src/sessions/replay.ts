@@ -7,8 +7,10 @@
 import { FormatError, NotFoundError } from '../core/errors';
 import { findTensor, loadFloats, loadInts, type TensorFile } from '../formats/tensorFile';
 import { z } from '../protocol/schema';
+import type { TrainBatch } from '../protocol/trainBatch';
+import { emaRate } from '../train/ema';
 import { usedFactor, type Schedule } from '../train/schedule';
-import type { TrainBatch, TrainSession } from './trainSession';
+import type { TrainSession } from './trainSession';
 
 const schema = z.object({
   lr: z.number().nonnegative(),
@@ -79,15 +81,6 @@ function scheduleOf(what: string, name: string, warmup: number, tMax: number, al
   throw new FormatError(
     `${what}: schedule: cosine or constant, with or without warm-up: ${JSON.stringify(name)}`,
   );
-}
-
-/**
- * Weight of the current values in the moving average after step `step` (from 0): 1 copies, 0 does nothing.
- * The copy is taken at the end of the step that brings the count to `start`.
- */
-export function emaRate(ema: ReplaySettings['ema'], step: number): number {
-  if (!ema || step + 1 < ema.start) return 0;
-  return step + 1 === ema.start ? 1 : 1 - ema.smoothing;
 }
 
 /**
