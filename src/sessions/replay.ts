@@ -168,14 +168,18 @@ export async function replayRun(
   const lines: ReplayStep[] = [];
   for (let step = 0; step < (options.steps ?? settings.steps); step++) {
     const batch = await replayBatch(draws, data, step);
-    const { loss } = await session.accumulate(batch, {
-      ...settings.loss,
-      shard: options.shard ?? settings.microbatch,
-      ...(options.signal ? { signal: options.signal } : {}),
-    });
     const lr = settings.lr * usedFactor(settings.schedule, step);
-    const norm = await session.update({ ...settings.adamW, lr, step: step + 1, emaRate: emaRate(ema, step) });
-    const line = { step, loss, grad_norm: norm, lr };
+    const { figures } = await session.step(
+      batch,
+      {
+        ...settings.loss,
+        shard: options.shard ?? settings.microbatch,
+        ...(options.signal ? { signal: options.signal } : {}),
+      },
+      { ...settings.adamW, lr, step: step + 1, emaRate: emaRate(ema, step) },
+    );
+    const { loss, gradNorm } = await figures;
+    const line = { step, loss, grad_norm: gradNorm, lr };
     lines.push(line);
     await options.onStep?.(line);
   }

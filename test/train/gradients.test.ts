@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { resolveDitConfig } from '../../src/models/dit/config';
 import type { TrainBatch } from '../../src/protocol/trainBatch';
-import { replayRun, replaySettings } from '../../src/sessions/replay';
+import { replayBatch, replayRun, replaySettings } from '../../src/sessions/replay';
 import { TrainSession } from '../../src/sessions/trainSession';
 import { difference, expectClose, expectCloseL2 } from '../helpers/compare';
 import { testResources, useTestGpu } from '../helpers/device';
@@ -144,5 +144,43 @@ describeFixtures('training, golden gradients', () => {
         .map((loss, i) => (Math.abs(loss - expected[i]!) / expected[i]!).toExponential(1))
         .join(', ')}`,
     );
+  });
+
+  test('micro-a: a step is its parts, and its figures come late', async () => {
+    const about = JSON.parse(readFileSync(path('micro-a', 'train20', 'json'), 'utf8')) as {
+      config: unknown;
+      train: unknown;
+    };
+    const golden = await openTensors(path('micro-a', 'train20', 'safetensors'));
+    const { loss: loss0, adamW, batch: count, clipNorm } = replaySettings(about.train);
+    const optimizer = (step: number) => ({ ...adamW, lr: 1e-3, step });
+    const settings = { ...loss0, shard: count / 2 };
+    const batches = [
+      await replayBatch(golden.file, golden.file, 0),
+      await replayBatch(golden.file, golden.file, 1),
+    ];
+
+    const parts = await load('micro-a', about);
+    await parts.startOptimizer({ maxNorm: clipNorm, ema: false });
+    const expected = [];
+    for (const [index, batch] of batches.entries()) {
+      const { loss, perSample } = await parts.accumulate(batch, settings);
+      expected.push({ gradNorm: await parts.update(optimizer(index + 1)), loss, perSample });
+    }
+    const weights = await parts.values('dit');
+    parts.dispose();
+
+    const whole = await load('micro-a', about);
+    await expect(whole.step(batches[0]!, settings, optimizer(1))).rejects.toThrow(
+      'an optimizer must be started',
+    );
+    await whole.startOptimizer({ maxNorm: clipNorm, ema: false });
+    const late = [];
+    for (const [index, batch] of batches.entries()) {
+      late.push((await whole.step(batch, settings, optimizer(index + 1))).figures);
+    }
+    expect(await Promise.all(late)).toEqual(expected);
+    expect(await whole.values('dit')).toEqual(weights);
+    whole.dispose();
   });
 });
