@@ -24,8 +24,6 @@ import { timestepRows } from './ditSession';
 import { groupWeights, loadWeights, type LoadOptions } from './loadWeights';
 import { prepareRun, type SessionResources } from './resources';
 
-export type { TrainBatch };
-
 export interface LossSettings {
   readonly maskRatio: number;
   readonly pMean: number;
