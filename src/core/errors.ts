@@ -79,6 +79,21 @@ export class DeviceLostError extends TabditError {
   }
 }
 
+/**
+ * What storage of the browser may refuse. `quota`: no room; `storage-unavailable`: the browser keeps nothing for this
+ * site; `storage-newer`: written by a newer version of this program; `storage-blocked`: another tab stands in the way;
+ * `storage-held`: another tab has what was asked for; `storage-failed`: anything else.
+ */
+export type StorageCode =
+  'quota' | 'storage-unavailable' | 'storage-newer' | 'storage-blocked' | 'storage-held' | 'storage-failed';
+
+/** Stored data cannot be read or written as things are; the data need not be damaged. */
+export class StorageError extends TabditError {
+  constructor(code: StorageCode, message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}
+
 /** The user cancelled the job. */
 export class CancelledError extends TabditError {
   constructor(message = 'cancelled') {

@@ -1,5 +1,8 @@
 /** PNG's container: signature, then chunks of length (u32 big-endian), type, data and CRC-32 over type and data. */
+import { crc32 } from '../../core/crc32';
 import { FormatError } from '../../core/errors';
+
+export { crc32 };
 
 /** The first eight bytes of every PNG. */
 export const pngSignature: Uint8Array<ArrayBuffer> = Uint8Array.of(
@@ -12,19 +15,6 @@ export const pngSignature: Uint8Array<ArrayBuffer> = Uint8Array.of(
   0x1a,
   0x0a,
 );
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
-
-/** CRC-32 (ISO 3309, as PNG, ZIP and gzip use it), as u32. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crcTable[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
-}
 
 /** One chunk. */
 export interface PngChunk {
