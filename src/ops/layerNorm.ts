@@ -122,6 +122,12 @@ function checkNarrow(inputs: ReadonlyMap<string, Tensor>): void {
       `layerNorm: the narrow weight is f32 or f16 [N, D] with N at most ${maxNarrow}: ${narrow.describe()}, x ${x.describe()}`,
     );
   }
+  if (bias && inputs.has('shift')) {
+    // both would bind more buffers than WebGPU's default limits allow
+    throw new ShapeError(
+      `layerNorm: the narrow bias goes with no modulation: ${bias.describe()}, shift ${inputs.get('shift')!.describe()}`,
+    );
+  }
   if (bias && bias.elements !== narrow.rows) {
     throw new ShapeError(
       `layerNorm: the narrow bias has N elements: ${bias.describe()}, weight ${narrow.describe()}`,

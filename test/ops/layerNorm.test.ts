@@ -84,7 +84,8 @@ describe('layerNorm', () => {
       [16, 64],
       [64, 12],
     ] as const) {
-      test(`with ${outputs} products of [2, 9, ${width}], ${software ? 'a row per thread' : 'rows shared'}`, async () => {
+      const what = `${outputs} products of [2, 9, ${width}], ${software ? 'a row per thread' : 'rows shared'}`;
+      test(`with modulation and ${what}`, async () => {
         await checkOp({
           inputs: {
             x: { shape: [2, 9, width] },
@@ -92,15 +93,37 @@ describe('layerNorm', () => {
             shift: { shape: [2, width] },
             scale: { shape: [2, width] },
             narrow: { shape: [outputs, width] },
-            bias: { shape: [outputs] },
           },
           build: (g, t) => {
             const options = { eps, weight: t['w']!, shift: t['shift']!, scale: t['scale']! };
-            const product = { weight: t['narrow']!, bias: t['bias']! };
-            const { y, projected } = projectNorm(g, t['x']!, options, product);
+            const { y, projected } = projectNorm(g, t['x']!, options, { weight: t['narrow']! });
             return { projected, y };
           },
-          wrt: ['x', 'w', 'shift', 'scale', 'narrow', 'bias'],
+          wrt: ['x', 'w', 'shift', 'scale', 'narrow'],
+          profile: { software },
+        });
+      });
+
+      test(`with biases and ${what}`, async () => {
+        await checkOp({
+          inputs: {
+            x: { shape: [2, 9, width] },
+            w: { shape: [width] },
+            b: { shape: [width] },
+            narrow: { shape: [outputs, width] },
+            bias: { shape: [outputs] },
+          },
+          build: (g, t) => {
+            const product = { weight: t['narrow']!, bias: t['bias']! };
+            const { y, projected } = projectNorm(
+              g,
+              t['x']!,
+              { eps, weight: t['w']!, bias: t['b']! },
+              product,
+            );
+            return { projected, y };
+          },
+          wrt: ['x', 'w', 'b', 'narrow', 'bias'],
           profile: { software },
         });
       });
