@@ -147,16 +147,18 @@ export class IdbStore implements Storage {
       new StorageError('storage-unavailable', `${this.name}: ${notKept}: ${messageOf(cause)}`, { cause });
     return new Promise((resolve, reject) => {
       if (!factory) return reject(unavailable('there is no IndexedDB'));
+      let late = false;
       let request: IDBOpenDBRequest;
       try {
         request = factory.open(this.name, this.#migrations.length);
       } catch (thrown) {
         return reject(unavailable(thrown));
       }
-      let late = false;
       request.onupgradeneeded = ({ oldVersion }) => {
         const upgrade = request.transaction;
         if (!upgrade) return;
+        // whoever asked was told that it cannot be done: nothing happens behind their back
+        if (late) return upgrade.abort();
         for (const migrate of this.#migrations.slice(oldVersion)) migrate(request.result, upgrade);
       };
       request.onblocked = () => {

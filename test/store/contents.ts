@@ -37,10 +37,12 @@ export function makeHead(step: number, more: Partial<CheckpointHead> = {}): Chec
 export function makeValues(step: number, group: string, name: string, bytes: number): Uint8Array {
   let state = step * 2654435761;
   for (const letter of `${group}:${name}`) state = Math.imul(state ^ letter.charCodeAt(0), 16777619);
-  return Uint8Array.from({ length: bytes }, () => {
+  const values = new Uint8Array(bytes);
+  for (let i = 0; i < bytes; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state >>> 24;
-  });
+    values[i] = state >>> 24;
+  }
+  return values;
 }
 
 /** All values in order, in pieces of at most `pieceBytes`. */
@@ -72,11 +74,15 @@ export async function differences({ checkpoint }: Opened): Promise<string[]> {
       const key = `${group}:${tensor.name}`;
       const right = makeValues(step, group, tensor.name, tensorBytes(tensor));
       const actual = found.get(key) ?? new Uint8Array(0);
-      if (right.length !== actual.length || right.some((byte, i) => byte !== actual[i])) wrong.push(key);
+      if (!equal(right, actual)) wrong.push(key);
     }
   }
-  const metrics = await checkpoint.metrics();
-  const right = makeHead(step).metrics;
-  if (metrics.length !== right.length || right.some((byte, i) => byte !== metrics[i])) wrong.push('metrics');
+  if (!equal(makeHead(step).metrics, await checkpoint.metrics())) wrong.push('metrics');
   return wrong;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  let same = a.length === b.length;
+  for (let i = 0; i < a.length && same; i++) same = a[i] === b[i];
+  return same;
 }

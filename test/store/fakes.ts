@@ -1,5 +1,5 @@
 /** Storage and locks in memory for the store's tests: storage that fails or dies at a chosen operation, one tab's locks. */
-import { StorageError } from '../../src/core/errors';
+import { CancelledError, StorageError } from '../../src/core/errors';
 import type { Storage } from '../../src/core/ports';
 import type { LockPort, LockRequest, Release } from '../../src/store/locks';
 
@@ -81,11 +81,16 @@ export class FakeLocks implements LockPort {
 
   acquire(name: string, { mode, signal }: LockRequest): Promise<Release> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+      if (signal?.aborted) return reject(new CancelledError());
       const queue = this.#waiting.get(name) ?? [];
       this.#waiting.set(name, queue);
-      queue.push({ mode, grant: () => resolve(this.#take(name, mode)) });
-      signal?.addEventListener('abort', () => reject(new Error('aborted')));
+      const waiting = { mode, grant: () => resolve(this.#take(name, mode)) };
+      queue.push(waiting);
+      signal?.addEventListener('abort', () => {
+        const at = queue.indexOf(waiting);
+        if (at >= 0) queue.splice(at, 1);
+        reject(new CancelledError());
+      });
       this.#advance(name);
     });
   }
