@@ -52,7 +52,7 @@ type Request = PageMessage extends infer M ? (M extends PageMessage ? Omit<M, 'i
 /** The answer's value. @throws Error with the engine's message */
 async function ask<T>(request: Request): Promise<T> {
   const id = nextId++;
-  engine.receive({ ...request, id } as PageMessage);
+  engine.receive({ ...request, id });
   const answer = (): WorkerMessage | undefined =>
     said.find((reply) => (reply.type === 'done' || reply.type === 'failed') && reply.id === id);
   while (!answer()) await new Promise((resolve) => setTimeout(resolve, 5));

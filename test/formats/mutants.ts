@@ -103,7 +103,7 @@ async function recogniseAlone(source: ByteSource, problems: string[]): Promise<v
     if (items.length !== 1) problems.push(`${source.name}: recognised as ${items.length} items`);
   } catch (error) {
     problems.push(
-      `${source.name}: recognising throws ${error instanceof Error ? error.stack : String(error)}`,
+      `${source.name}: recognising throws ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
   }
 }
