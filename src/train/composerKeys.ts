@@ -8,10 +8,10 @@ import { parseDuration } from '../protocol/duration';
 /** What a rule may ask and say while it converts a value. */
 export interface KeyContext {
   /** Another value of the file by its path, references resolved. */
-  at(path: string): unknown;
+  readonly at: (path: string) => unknown;
   /** @throws FormatError naming the key and its value */
-  refuse(rule: string): never;
-  note(text: string): void;
+  readonly refuse: (rule: string) => never;
+  readonly note: (text: string) => void;
 }
 
 /** From a key's value to settings by path. undefined: the default stays. */
@@ -46,9 +46,10 @@ const schedulers: Record<string, Record<string, unknown>> = {
   ConstantScheduler: { kind: 'constant', warmup: '0ba', alpha: 1 },
 };
 
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+
 /** The last part of a dotted Python name. */
-const className = (value: unknown): string =>
-  typeof value === 'string' ? (value.split('.').at(-1) ?? '') : '';
+const className = (value: unknown): string => textOf(value).split('.').at(-1) ?? '';
 
 const scheduler: KeyRule = (value, { refuse, at }) => {
   const known = schedulers[className(value)];
@@ -93,8 +94,8 @@ const ema: KeyRule = (value, { refuse, note }) => {
   let { smoothing } = value;
   if (value.half_life != null) {
     if (smoothing != null) return refuse('has smoothing or half_life, not both');
-    const half = parseDuration(String(value.half_life));
-    const step = parseDuration(String(every));
+    const half = parseDuration(textOf(value.half_life));
+    const step = parseDuration(textOf(every));
     if (!half || !step || half.unit !== step.unit || half.value === 0 || step.value === 0) {
       return refuse('half_life and update_interval must be durations above zero in one unit');
     }
@@ -125,7 +126,7 @@ const imageSize: KeyRule = (value, { at, refuse }) => {
   const latents = at('model.latent_res') ?? 32;
   return value === 8 * Number(latents)
     ? {}
-    : refuse(`must be eight times model.latent_res ${String(latents)}`);
+    : refuse(`must be eight times model.latent_res ${JSON.stringify(latents)}`);
 };
 
 /** Keys with a meaning here. The rule of a mapping takes all of it. */

@@ -88,7 +88,7 @@ export type ModelSize = (typeof modelSizes)[number];
 
 /** Of the three that are ours: the published models' shape, made narrower and shorter. */
 const ownSizes: Record<Exclude<ModelSize, DitArch>, Partial<DitConfig> & { readonly depth: number }> = {
-  // The bundled model's, 1.7 M parameters: 64 px pictures, captions of its own small text tower.
+  // The bundled model's, 1.8 M: 64 px pictures, captions of its own small text tower.
   Nano: {
     ...{ input_size: 16, caption_channels: 96, dim: 96, depth: 6, head_dim: 32, multiple_of: 32 },
     ...{ patch_mixer_depth: 2, patch_mixer_dim: 64, num_experts: 4 },
@@ -98,7 +98,7 @@ const ownSizes: Record<Exclude<ModelSize, DitArch>, Partial<DitConfig> & { reado
     ...{ dim: 128, depth: 8, head_dim: 32, multiple_of: 32 },
     ...{ patch_mixer_depth: 2, patch_mixer_dim: 128, num_experts: 8 },
   },
-  // 25 M: like XL its mixer is narrower than its backbone.
+  // 25 M. Like XL its mixer is narrower than its backbone.
   Mini: {
     ...{ dim: 256, depth: 10, head_dim: 32, multiple_of: 64 },
     ...{ patch_mixer_depth: 2, patch_mixer_dim: 192, num_experts: 8 },
