@@ -9,7 +9,7 @@ import { joinFloats } from '../core/joinFloats';
 import { packEdmCoefficients, sigmaOfDraw } from '../diffusion/edm';
 import type { TensorFile } from '../formats/tensorFile';
 import { LateReads } from '../gpu/lateReads';
-import { readState } from '../gpu/readback';
+import { readBuffer, readState } from '../gpu/readback';
 import type { Run } from '../gpu/run';
 import type { Graph } from '../graph/graph';
 import { ditLayout, type DitLayout } from '../models/dit/config';
@@ -21,7 +21,7 @@ import type { TrainBatch } from '../protocol/trainBatch';
 import { traceAccumulate, traceNorm, traceUpdate, type ShardShape } from '../train/graphs';
 import { keptTokens, maskRows } from '../train/patchMask';
 import { timestepRows } from './ditSession';
-import { groupWeights, loadWeights, type LoadOptions } from './loadWeights';
+import { groupWeights, loadWeights, storedParameters, type LoadOptions } from './loadWeights';
 import { prepareRun, type SessionResources } from './resources';
 
 export interface LossSettings {
@@ -77,6 +77,16 @@ export class TrainSession {
     options: Omit<LoadOptions, 'storage'> = {},
   ): Promise<TrainSession> {
     await loadWeights(resources.state, 'dit', file, ditParameters(config), { ...options, storage: 'f32' });
+    return TrainSession.#begin(resources, config);
+  }
+
+  /** A model whose weights are written afterwards (`write`); zero until then. @throws OutOfMemoryError */
+  static async create(resources: SessionResources, config: DitConfig): Promise<TrainSession> {
+    await resources.state.allocate('dit', storedParameters(ditParameters(config), 'f32'));
+    return TrainSession.#begin(resources, config);
+  }
+
+  static async #begin(resources: SessionResources, config: DitConfig): Promise<TrainSession> {
     const session = new TrainSession(resources, config);
     try {
       await session.#allocate('grads');
@@ -86,6 +96,27 @@ export class TrainSession {
       throw thrown;
     }
     return session;
+  }
+
+  /** The state groups that a checkpoint holds, with what is in them, in order. */
+  get saved(): ReadonlyMap<string, readonly DitParameter[]> {
+    const groups = ['dit', 'm', 'v', 'ema'].filter((group) => this.#resources.state.names(group).length > 0);
+    return new Map(
+      groups.map((group) => [group, group === 'dit' ? ditParameters(this.config) : this.trained]),
+    );
+  }
+
+  /** Writes f32 words of a saved tensor, `byteOffset` bytes into it. @throws NotFoundError, ShapeError */
+  async write(group: string, name: string, words: Float32Array | Uint32Array, byteOffset = 0): Promise<void> {
+    this.#resources.state.write(`${group}:${name}`, words, byteOffset);
+    await this.#resources.state.settle();
+  }
+
+  /** Bytes [from, from + count) of a saved tensor, as they are after what was submitted so far. */
+  async read(group: string, name: string, from: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { state, device } = this.#resources;
+    const { buffer, offset } = state.place(`${group}:${name}`);
+    return new Uint8Array(await readBuffer(device, buffer, offset + from, count));
   }
 
   /**
