@@ -12,7 +12,7 @@ import type { WeightStorage } from '../protocol/generate';
 import type { DitConfig, TextConfig } from '../protocol/schemas';
 import type { VaeModel } from '../protocol/vae';
 import { groupWeights, parameterSpec } from '../sessions/loadWeights';
-import { planDit, planResidency } from '../sessions/memoryPlan';
+import { planResidency } from '../sessions/memoryPlan';
 import { traceAccumulate, traceUpdate } from '../train/graphs';
 import { keptTokens } from '../train/patchMask';
 
@@ -86,8 +86,7 @@ export function planModel(parts: PlanParts): ModelPlan {
 function planImage({ vae, text, ...rest }: PlanParts): ImagePlan {
   const { steps, guidance } = rest;
   const model = { ...rest, vae: vae ?? null, text: text ?? null };
-  const { parts, total, macs } = planResidency(model, 'f16', planningProfile, Infinity);
-  const { macsPerEvaluation } = planDit(model, 'f16', planningProfile);
+  const { parts, dit, total, macs } = planResidency(model, 'f16', planningProfile, Infinity);
   const all = [...parts.values()];
   const sum = (purpose: 'weights' | 'state' | 'io'): number =>
     all.reduce((bytes, part) => bytes + part[purpose], 0);
@@ -95,7 +94,7 @@ function planImage({ vae, text, ...rest }: PlanParts): ImagePlan {
     steps,
     guidance,
     evaluations: 2 * steps - 1,
-    macs_per_evaluation: macsPerEvaluation,
+    macs_per_evaluation: dit.macsPerEvaluation,
     macs,
     memory: {
       weights: sum('weights'),

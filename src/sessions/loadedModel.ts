@@ -165,9 +165,16 @@ export class LoadedModel {
     return this.#plan(1, this.parts.defaults);
   }
 
-  /** Errors of the int8 tensors loaded so far. */
+  /** Whether all parts stay on the device, and the most that is on it at once, as planned. */
+  get residency(): { readonly kind: 'resident' | 'staged'; readonly bytes: number } {
+    const { fit, total, staged } = this.plan;
+    return fit === 'resident' ? { kind: fit, bytes: total } : { kind: 'staged', bytes: staged };
+  }
+
+  /** Errors of the int8 tensors loaded so far, the worst first. */
   get quantization(): readonly QuantizationFacts[] {
-    return [...this.#quantization.values()].flat();
+    const errors = [...this.#quantization.values()].flat();
+    return errors.sort((a, b) => b.relativeError - a.relativeError);
   }
 
   /** As many pictures at once as the device and the budget take; room is counted for them from now on. */

@@ -52,6 +52,7 @@ export interface PartBytes {
 export interface ResidencyPlan {
   readonly weights: WeightStorage;
   readonly parts: ReadonlyMap<PartName, PartBytes>;
+  readonly dit: DitBytes;
   /** Everything at once: all own bytes, and the largest scratch. */
   readonly total: number;
   /** The largest part by itself. */
@@ -196,6 +197,7 @@ export function planResidency(
   return {
     weights: storage,
     parts,
+    dit,
     total,
     staged,
     fit: total <= budget ? 'resident' : staged <= budget ? 'staged' : 'none',

@@ -9,6 +9,7 @@ import { findTensor, loadFloats, loadInts, type TensorFile } from '../formats/te
 import { z } from '../protocol/schema';
 import type { TrainBatch } from '../protocol/trainBatch';
 import { emaRate } from '../train/ema';
+import type { TrainRecipe } from '../train/recipe';
 import { usedFactor, type Schedule } from '../train/schedule';
 import type { TrainSession } from './trainSession';
 
@@ -35,15 +36,10 @@ const schema = z.object({
 export interface ReplaySettings {
   readonly lr: number;
   readonly schedule: Schedule;
-  readonly adamW: {
-    readonly beta1: number;
-    readonly beta2: number;
-    readonly eps: number;
-    readonly weightDecay: number;
-  };
+  readonly adamW: TrainRecipe['adamW'];
   /** 0: no clipping. */
   readonly clipNorm: number;
-  readonly loss: { readonly maskRatio: number; readonly pMean: number; readonly pStd: number };
+  readonly loss: TrainRecipe['loss'];
   readonly batch: number;
   readonly microbatch: number;
   readonly steps: number;

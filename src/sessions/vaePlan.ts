@@ -36,6 +36,11 @@ export function latentChannels(model: VaeModel): number {
   return model.config.latent_channels;
 }
 
+/** Latents of a diffusion model are the autoencoder's own times this; TAESD's are the same. */
+export function scalingFactor(model: VaeModel): number {
+  return model.kind === 'kl' ? model.config.scaling_factor : 1;
+}
+
 /** For people: "AutoencoderKL with 4 latent channels". */
 export function vaeWords(model: VaeModel): string {
   const kind = model.kind === 'kl' ? 'AutoencoderKL' : 'TAESD';

@@ -19,6 +19,7 @@ import type { SessionResources } from './resources';
 import {
   latentChannels,
   planVaeRun,
+  scalingFactor,
   vaeFactor,
   vaeGroup,
   vaeParameters,
@@ -89,7 +90,7 @@ export class VaeSession {
 
   /** Latents of a diffusion model are its own times this. */
   get scalingFactor(): number {
-    return this.model.kind === 'kl' ? this.model.config.scaling_factor : 1;
+    return scalingFactor(this.model);
   }
 
   /**

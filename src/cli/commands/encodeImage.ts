@@ -3,7 +3,7 @@ import { InputError, UsageError } from '../../core/errors';
 import { shapeText } from '../../core/shape';
 import { samplePosterior, scaleLatents, type Posterior } from '../../models/vae/posterior';
 import { fromPictures } from '../../sessions/pictures';
-import { latentChannels, vaeFactor } from '../../sessions/vaePlan';
+import { latentChannels, scalingFactor, vaeFactor } from '../../sessions/vaePlan';
 import type { Arguments } from '../args';
 import { adapterOption, type Command } from '../command';
 import { openForCommand } from '../device';
@@ -55,11 +55,7 @@ export const encodeImage: Command = {
       opened.close();
     }
     const values = noise ? samplePosterior(distribution, noise) : distribution.mean;
-    const { model } = part;
-    const latents =
-      args.has('unscaled') || model.kind === 'taesd'
-        ? values
-        : scaleLatents(values, model.config.scaling_factor);
+    const latents = args.has('unscaled') ? values : scaleLatents(values, scalingFactor(part.model));
 
     const [out, momentsOut] = [args.text('out'), args.text('moments-out')];
     if (out !== undefined) await writeTensors(out, [floats('latents', shape, latents)]);

@@ -121,6 +121,7 @@ interface Made {
   readonly residency: 'resident' | 'staged';
   /** At most on the GPU at once, as planned. */
   readonly bytes: number;
+  /** The worst tensor first. */
   readonly quantization: readonly QuantizationFacts[];
 }
 
@@ -158,15 +159,14 @@ async function make(job: GenerateJob, { resources }: OpenedDevice, context: Cont
         }),
   });
   const { model } = session;
-  const { plan } = model;
   return {
     pictures,
     latents,
     trace: [...traced].map(([step, values]) => floats(`step${step}`, [count, ...latentShape], values)),
     timings: { loadMs, ...timings, totalMs: timings.totalMs + loadMs },
     weights: model.storage,
-    residency: plan.fit === 'resident' ? 'resident' : 'staged',
-    bytes: plan.fit === 'resident' ? plan.total : plan.staged,
+    residency: model.residency.kind,
+    bytes: model.residency.bytes,
     quantization: model.quantization,
   };
 }
@@ -188,7 +188,7 @@ function pictureSettings({ settings, parts, count }: GenerateJob): PictureSettin
 
 function weightsText({ weights, residency, bytes, quantization }: Made): string {
   const stay = residency === 'resident' ? '' : ', parts come and go';
-  const worst = [...quantization].sort((a, b) => b.relativeError - a.relativeError)[0];
+  const [worst] = quantization;
   const error = worst ? `, at worst ${(100 * worst.relativeError).toFixed(2)} % off (${worst.tensor})` : '';
   return `weights ${weights}${error}; ${formatBytes(bytes)} of GPU memory planned${stay}`;
 }
